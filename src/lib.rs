@@ -1,1 +1,6 @@
+//! Rijan: a multi-tenant WhatsApp gateway. This is the map; each module's head says what it promises.
+//!
+//! Direction: `domain` knows nobody; `store`, `egress` and `telemetry` know `domain`; `whatsapp` speaks to WhatsApp;
+//! `inbound`, `outbound` and `webhooks` move rows; `api` is the front; `app` alone knows them all.
 
+pub mod domain;

@@ -1,0 +1,170 @@
+//! WhatsApp addresses. Parsed once at the edge; afterwards a [`ChatId`] is trusted.
+//!
+//! Accepted spellings: digits with `+`, spaces, dashes, dots and parentheses; `NUMBER@s.whatsapp.net`,
+//! `NUMBER@c.us` (the older web spelling), `NUMBER@lid`, `ID@g.us`, each with an optional `:device` that is dropped.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Digits of a phone number in international form (ITU-T E.164 allows 15).
+pub const PHONE_DIGITS_MIN: usize = 7;
+pub const PHONE_DIGITS_MAX: usize = 15;
+/// Characters of an address before its `@`.
+const USER_CHARS_MAX: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    #[error("is empty; give a phone number such as 6281234567890 or a JID")]
+    Empty,
+    #[error("is not a phone number of {PHONE_DIGITS_MIN} to {PHONE_DIGITS_MAX} digits in international form")]
+    Phone,
+    #[error("has an unknown server after \"@\"; use s.whatsapp.net, lid or g.us")]
+    Server,
+    #[error("is not a group id")]
+    Group,
+}
+
+/// A chat's address without a device part: `6281234567890@s.whatsapp.net`, `…@lid`, `…@g.us`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChatId(String);
+
+impl ChatId {
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(InvalidAddress::Empty);
+        }
+        let Some((user, server)) = text.split_once('@') else {
+            return PhoneNumber::parse(text).map(|phone| phone.chat());
+        };
+        let user = user.split(':').next().unwrap_or(user);
+        match server {
+            "s.whatsapp.net" | "c.us" => PhoneNumber::parse(user).map(|phone| phone.chat()),
+            "lid" if is_number(user) => Ok(Self(format!("{user}@lid"))),
+            "lid" => Err(InvalidAddress::Phone),
+            "g.us" if is_group(user) => Ok(Self(format!("{user}@g.us"))),
+            "g.us" => Err(InvalidAddress::Group),
+            _ => Err(InvalidAddress::Server),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_group(&self) -> bool {
+        self.0.ends_with("@g.us")
+    }
+
+    /// The phone number, when the address carries one (a lid and a group do not).
+    pub fn phone(&self) -> Option<&str> {
+        self.0.strip_suffix("@s.whatsapp.net")
+    }
+}
+
+fn is_number(user: &str) -> bool {
+    !user.is_empty() && user.len() <= USER_CHARS_MAX && user.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_group(user: &str) -> bool {
+    !user.is_empty() && user.len() <= USER_CHARS_MAX && user.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+}
+
+impl fmt::Display for ChatId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ChatId {
+    type Error = InvalidAddress;
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ChatId> for String {
+    fn from(chat: ChatId) -> Self {
+        chat.0
+    }
+}
+
+/// A phone number in international form, digits only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// Drops what people write between digits and refuses the rest.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let mut digits = String::with_capacity(text.len());
+        for (at, c) in text.trim().chars().enumerate() {
+            match c {
+                '0'..='9' => digits.push(c),
+                '+' if at == 0 => {}
+                ' ' | '-' | '.' | '(' | ')' => {}
+                _ => return Err(InvalidAddress::Phone),
+            }
+        }
+        let length_fits = (PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&digits.len());
+        if length_fits { Ok(Self(digits)) } else { Err(InvalidAddress::Phone) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn chat(&self) -> ChatId {
+        ChatId(format!("{}@s.whatsapp.net", self.0))
+    }
+}
+
+impl TryFrom<String> for PhoneNumber {
+    type Error = InvalidAddress;
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PhoneNumber> for String {
+    fn from(phone: PhoneNumber) -> Self {
+        phone.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_number_means_the_same_chat() {
+        for text in [
+            "6281234567890",
+            "+62 812-3456-7890",
+            " (62) 812.3456.7890 ",
+            "6281234567890@s.whatsapp.net",
+            "6281234567890@c.us",
+            "6281234567890:12@s.whatsapp.net",
+        ] {
+            assert_eq!(ChatId::parse(text).as_ref().map(ChatId::as_str), Ok("6281234567890@s.whatsapp.net"), "{text}");
+        }
+    }
+
+    #[test]
+    fn groups_and_lids_keep_their_server() {
+        assert!(ChatId::parse("120363000000000001@g.us").is_ok_and(|c| c.is_group()));
+        assert!(ChatId::parse("628123-1600000000@g.us").is_ok_and(|c| c.is_group()));
+        assert_eq!(ChatId::parse("123456789012345@lid").map(|c| c.phone().map(str::to_owned)), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        assert_eq!(ChatId::parse("  "), Err(InvalidAddress::Empty));
+        assert_eq!(ChatId::parse("abc"), Err(InvalidAddress::Phone));
+        assert_eq!(ChatId::parse("123"), Err(InvalidAddress::Phone));
+        assert_eq!(ChatId::parse("6281234567890@example.com"), Err(InvalidAddress::Server));
+        assert_eq!(ChatId::parse("x@g.us"), Err(InvalidAddress::Group));
+        assert_eq!(ChatId::parse("6281234567890\u{0}@s.whatsapp.net"), Err(InvalidAddress::Phone));
+    }
+}

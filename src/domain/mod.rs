@@ -1,0 +1,25 @@
+//! The words of the gateway and the decisions that need no I/O: everything here is pure and synchronous.
+//!
+//! Glossary. One word, one thing; a new noun goes here first.
+//!
+//! - **tenant**: a business or integrator; owns everything below and sees nothing of another tenant.
+//! - **device**: one linked WhatsApp account of a tenant, as WhatsApp's "linked devices" names it.
+//! - **session**: a device's keys and protocol state; lives encrypted in the store.
+//! - **chat**: a conversation of a device, with one contact or a group; named by its JID.
+//! - **contact**: a person on WhatsApp; may be known by phone number, by lid, or by both.
+//! - **message**: one WhatsApp message, coming in (inbox) or going out (outbox).
+//! - **event**: one thing that happened, a row of the append-only event log.
+//! - **webhook**: a tenant's HTTP endpoint and the event types it wants.
+//! - **delivery**: one event to one webhook; **attempt**: one HTTP request of a delivery.
+//! - **plugin**, **pipeline**: a WASM component of a tenant; the tenant's ordered plugins.
+//! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
+
+pub mod backoff;
+pub mod clock;
+pub mod delivery;
+pub mod device;
+pub mod event;
+pub mod ids;
+pub mod jid;
+pub mod outgoing;
+pub mod secret;

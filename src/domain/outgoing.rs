@@ -1,0 +1,180 @@
+//! A message on its way out: what it carries and the states it passes.
+
+use crate::domain::jid::ChatId;
+use serde::{Deserialize, Serialize};
+
+/// Characters of a text message.
+pub const TEXT_CHARS_MAX: usize = 65_536;
+/// Attempts to hand one message to WhatsApp before it is failed.
+pub const SEND_ATTEMPTS_MAX: u32 = 5;
+/// People mentioned in one message.
+pub const MENTIONS_MAX: usize = 256;
+
+/// What a message carries. Stored with the outbox row, so a field once written stays readable: additions are optional.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Content {
+    Text {
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentions: Vec<ChatId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quoted_message_id: Option<String>,
+    },
+}
+
+impl Content {
+    /// The public name of the kind: rate windows and metrics are per kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+        }
+    }
+}
+
+/// Where an outgoing message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Accepted, waiting for something before it may be queued (a time, a hook).
+    Pending,
+    /// Accepted and waiting for its turn.
+    Queued,
+    /// Handed to WhatsApp; its server has not acknowledged it yet.
+    Sending,
+    /// WhatsApp's server acknowledged it.
+    Sent,
+    Delivered,
+    Read,
+    Played,
+    /// WhatsApp refused it, or the attempts ran out.
+    Failed,
+    /// Its time passed before it could be sent.
+    Expired,
+}
+
+impl Status {
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Queued,
+        Self::Sending,
+        Self::Sent,
+        Self::Delivered,
+        Self::Read,
+        Self::Played,
+        Self::Failed,
+        Self::Expired,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Played => "played",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+
+    /// Whether news of `to` moves a message that stands at `self`. Receipts come late, twice and out of order: a
+    /// message only moves forward, and proof that a phone has it outweighs an earlier failure or a missing ack.
+    pub fn moves_to(self, to: Self) -> bool {
+        match to {
+            Self::Delivered | Self::Read | Self::Played => matches!(self, Self::Failed | Self::Expired) || self < to,
+            Self::Sent => matches!(self, Self::Pending | Self::Queued | Self::Sending),
+            Self::Failed | Self::Expired => self < Self::Sent,
+            Self::Sending => matches!(self, Self::Pending | Self::Queued),
+            Self::Queued => matches!(self, Self::Pending | Self::Sending),
+            Self::Pending => false,
+        }
+    }
+}
+
+/// What a try at sending came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// WhatsApp's server acknowledged it.
+    Acked,
+    /// WhatsApp's server refused it with this code; trying again does not help.
+    Nacked { code: String },
+    /// No acknowledgement in time, or the connection went: the same row is tried again with the same WhatsApp id.
+    Unknown { detail: String },
+    /// It cannot be sent at all (no such recipient, nothing to encrypt to).
+    Impossible { detail: String },
+}
+
+/// What to do with a message after a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Sent,
+    Fail {
+        reason: String,
+    },
+    /// Back to the queue; the wait follows the backoff for this number of failures.
+    Retry {
+        failures: u32,
+        reason: String,
+    },
+}
+
+/// `attempts` counts this try too.
+pub fn next_step(outcome: &Outcome, attempts: u32, attempts_max: u32) -> Step {
+    match outcome {
+        Outcome::Acked => Step::Sent,
+        Outcome::Nacked { code } => Step::Fail { reason: format!("whatsapp refused the message with code {code}") },
+        Outcome::Impossible { detail } => Step::Fail { reason: detail.clone() },
+        Outcome::Unknown { detail } if attempts >= attempts_max => {
+            Step::Fail { reason: format!("not acknowledged after {attempts} attempts: {detail}") }
+        }
+        Outcome::Unknown { detail } => Step::Retry { failures: attempts, reason: detail.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_only_moves_forward() {
+        use Status::*;
+        for (from, to, moves) in [
+            (Queued, Sending, true),
+            (Sending, Sent, true),
+            (Queued, Sent, true),
+            (Sent, Delivered, true),
+            (Sending, Read, true),
+            (Read, Delivered, false),
+            (Read, Sent, false),
+            (Delivered, Failed, false),
+            (Failed, Delivered, true),
+            (Failed, Sent, false),
+            (Sending, Queued, true),
+            (Sent, Queued, false),
+            (Sending, Failed, true),
+            (Read, Played, true),
+        ] {
+            assert_eq!(from.moves_to(to), moves, "{from:?} -> {to:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_tried_again_until_the_attempts_run_out() {
+        let unknown = Outcome::Unknown { detail: "no ack in 20 s".into() };
+        assert!(matches!(next_step(&unknown, 1, 5), Step::Retry { failures: 1, .. }));
+        assert!(matches!(next_step(&unknown, 5, 5), Step::Fail { .. }));
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_names_its_code() {
+        let step = next_step(&Outcome::Nacked { code: "463".into() }, 1, 5);
+        assert!(matches!(step, Step::Fail { reason } if reason.contains("463")));
+    }
+}
