@@ -1,0 +1,151 @@
+//! The event log: append-only, read by cursor. Appending also writes a delivery for every webhook that wants the event,
+//! in the same transaction, so that no crash can separate the two.
+
+use super::{Result, Store, StoreError, Topic, Tx};
+use crate::domain::clock::UnixMs;
+use crate::domain::event::{Event, EventType, wanted};
+use crate::domain::ids::{DeliveryId, DeviceId, EventId, TenantId};
+use rusqlite::{Row, params, params_from_iter};
+
+/// A row of the log. `seq` is the cursor; it follows commit order.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    pub seq: i64,
+    pub id: EventId,
+    pub tenant: TenantId,
+    pub device: Option<DeviceId>,
+    /// The public name; kept as text so that an event of a newer version still reads.
+    pub type_: String,
+    pub data: serde_json::Value,
+    pub at: UnixMs,
+}
+
+/// Which part of the log a reader wants.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    pub device: Option<DeviceId>,
+    /// Rows behind this cursor, oldest first. Without it: newest first.
+    pub after: Option<i64>,
+    pub since: Option<UnixMs>,
+    pub until: Option<UnixMs>,
+    /// Public names; empty means all.
+    pub types: Vec<String>,
+    pub limit: u32,
+}
+
+impl Store {
+    pub async fn append_event(&self, event: Event) -> Result<()> {
+        self.db.write(move |tx| append(tx, &event).map(|_| ())).await
+    }
+
+    pub async fn events(&self, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
+        let tenant = tenant.clone();
+        self.db
+            .read(move |conn| {
+                let types = vec!["?"; query.types.len()].join(", ");
+                let type_filter = if query.types.is_empty() { String::new() } else { format!("AND type IN ({types})") };
+                let order = if query.after.is_some() { "ASC" } else { "DESC" };
+                let device_filter = if query.device.is_some() { "device_id = ?" } else { "?  IS NULL" };
+                let sql = format!(
+                    "SELECT seq, id, tenant_id, device_id, type, data, created_at FROM event_logs \
+                     WHERE tenant_id = ? AND {device_filter} AND seq > ? AND created_at >= ? AND created_at <= ? \
+                     {type_filter} ORDER BY seq {order} LIMIT ?"
+                );
+                let mut values: Vec<rusqlite::types::Value> = vec![
+                    tenant.as_str().to_owned().into(),
+                    query.device.as_ref().map(|d| d.as_str().to_owned()).into(),
+                    query.after.unwrap_or(0).into(),
+                    query.since.unwrap_or(0).into(),
+                    query.until.unwrap_or(i64::MAX).into(),
+                ];
+                values.extend(query.types.into_iter().map(Into::into));
+                values.push(i64::from(query.limit).into());
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map(params_from_iter(values), |row| Ok(read(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+}
+
+/// Writes an event and the deliveries it calls for; returns its cursor.
+pub(super) fn append(tx: &Tx<'_>, event: &Event) -> Result<i64> {
+    let data = serde_json::to_string(&event.data).map_err(|_| StoreError::Corrupt { what: "an event's data" })?;
+    tx.prepare_cached(
+        "INSERT INTO event_logs (id, tenant_id, device_id, type, data, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        event.id.as_str(),
+        event.tenant.as_str(),
+        event.device.as_ref().map(DeviceId::as_str),
+        event.type_.as_str(),
+        data,
+        event.at
+    ])?;
+    let seq = tx.last_insert_rowid();
+    tx.wake(Topic::Events);
+    deliver(tx, event, seq)?;
+    Ok(seq)
+}
+
+/// One delivery for every webhook that wants this event.
+fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
+    let mut webhooks = tx.prepare_cached(
+        "SELECT id, events, device_ids FROM webhooks WHERE tenant_id = ?1 AND enabled = 1 AND deleted_at IS NULL",
+    )?;
+    let mut rows = webhooks.query([event.tenant.as_str()])?;
+    while let Some(row) = rows.next()? {
+        if !wants(row, event)? {
+            continue;
+        }
+        tx.prepare_cached(
+            "INSERT INTO webhook_deliveries \
+             (id, tenant_id, webhook_id, event_id, event_seq, status, next_at, created_at, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'due', ?6, ?6, ?6)",
+        )?
+        .execute(params![
+            DeliveryId::generate().as_str(),
+            event.tenant.as_str(),
+            row.get::<_, String>(0)?,
+            event.id.as_str(),
+            seq,
+            event.at
+        ])?;
+        tx.wake(Topic::Deliveries);
+    }
+    Ok(())
+}
+
+fn wants(webhook: &Row<'_>, event: &Event) -> Result<bool> {
+    const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
+    let names: Vec<String> = serde_json::from_str(&webhook.get::<_, String>(1)?).map_err(|_| CORRUPT)?;
+    let devices: Option<Vec<String>> = webhook
+        .get::<_, Option<String>>(2)?
+        .map(|text| serde_json::from_str(&text).map_err(|_| CORRUPT))
+        .transpose()?;
+    let device_fits = match (&devices, &event.device) {
+        (Some(only), Some(device)) => only.iter().any(|id| id == device.as_str()),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    // A webhook that hears of its own failing would feed itself.
+    let about_webhooks =
+        matches!(event.type_, EventType::WebhookFailing | EventType::WebhookDisabled | EventType::WebhookRecovered);
+    let itself =
+        about_webhooks && event.data.get("webhookId").and_then(|v| v.as_str()) == Some(&webhook.get::<_, String>(0)?);
+    Ok(device_fits && !itself && wanted(&names, event.type_))
+}
+
+pub(super) fn read(row: &Row<'_>) -> Result<EventRow> {
+    const CORRUPT: StoreError = StoreError::Corrupt { what: "an event row" };
+    let device: Option<String> = row.get(3)?;
+    Ok(EventRow {
+        seq: row.get(0)?,
+        id: EventId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
+        tenant: TenantId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
+        device: device.map(|id| DeviceId::parse(&id)).transpose().map_err(|_| CORRUPT)?,
+        type_: row.get(4)?,
+        data: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|_| CORRUPT)?,
+        at: row.get(6)?,
+    })
+}

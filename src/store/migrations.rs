@@ -1,0 +1,59 @@
+//! The schema, in steps that only ever add. A step once released never changes; a newer schema is refused untouched.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Name and SQL of every step, in order.
+const STEPS: &[(&str, &str)] = &[("0001_initial", include_str!("../../migrations/0001_initial.sql"))];
+
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    #[error(
+        "the database was written by a newer version (it has step \"{0}\"): start that version, or restore a backup"
+    )]
+    Newer(String),
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+/// Brings the schema up to date in one transaction; does nothing when it is.
+pub(super) fn apply(conn: &mut Connection, now_ms: i64) -> Result<(), MigrationError> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+            step INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL
+        ) STRICT",
+    )?;
+    let applied: usize = conn.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0))?;
+    if applied > STEPS.len() {
+        let last = conn
+            .query_row("SELECT name FROM migrations ORDER BY step DESC LIMIT 1", [], |row| row.get::<_, String>(0))
+            .optional()?;
+        return Err(MigrationError::Newer(last.unwrap_or_default()));
+    }
+    let tx = conn.transaction()?;
+    for (index, (name, sql)) in STEPS.iter().enumerate().skip(applied) {
+        tx.execute_batch(sql)?;
+        tx.execute(
+            "INSERT INTO migrations (step, name, applied_at) VALUES (?1, ?2, ?3)",
+            params![index + 1, name, now_ms],
+        )?;
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_changes_nothing_and_a_newer_schema_is_refused() {
+        let mut conn = Connection::open_in_memory().expect("in memory");
+        apply(&mut conn, 1).expect("first");
+        apply(&mut conn, 2).expect("second");
+
+        conn.execute("INSERT INTO migrations VALUES (99, '0099_future', 3)", []).expect("insert");
+
+        let refused = apply(&mut conn, 4).expect_err("newer");
+        assert!(refused.to_string().contains("0099_future"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything durable. Callers see domain operations, never SQL; every operation that belongs to a tenant names it.
+//!
+//! Promises: an operation that returned `Ok` is on disk (`synchronous = FULL`); operations of one call are one
+//! transaction; whoever waits on a [`Topic`] is woken after the commit that concerns it, and sweeps now and then in
+//! case a wake was missed. What sessions and webhooks keep secret passes the vault before it reaches a row.
+//!
+//! Not here: decisions (they are in `domain`) and another engine's dialect (a second engine stands behind the same
+//! operations).
+
+mod audit;
+mod database;
+mod deliveries;
+mod device_locks;
+mod devices;
+mod events;
+mod inbox;
+mod maintenance;
+mod migrations;
+mod open;
+mod outbox;
+mod sessions;
+mod tenants;
+mod wake;
+mod webhooks;
+
+pub use audit::{AuditEntry, AuditRow};
+pub use database::Tx;
+pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
+pub use device_locks::{LEASE_TTL, Lease};
+pub use devices::{DeviceRow, Link, Observation};
+pub use events::{EventQuery, EventRow};
+pub use inbox::{InboxRow, NewInboxRow};
+pub use maintenance::{ResumableDevice, Totals};
+pub use open::{OpenError, StoreSettings};
+pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
+pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
+pub use tenants::{KEY_DAYS_DEFAULT, KeyOwner, NewKey, TenantRow, TenantStatus};
+pub use wake::Topic;
+pub use webhooks::{WebhookRow, WebhookSpec};
+
+use crate::domain::clock::Clock;
+use crate::vault::Vault;
+use std::sync::Arc;
+
+/// What can go wrong, named for what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such row for this tenant.
+    #[error("not found")]
+    NotFound,
+    /// A uniqueness that is meant was violated, or the row changed under the caller.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// Another owner holds the device, or held it since: nothing was written.
+    #[error("the device is owned by another instance")]
+    Fenced,
+    /// A row does not read back as what was written; the name says which.
+    #[error("{what} in the store is corrupt")]
+    Corrupt { what: &'static str },
+    #[error("the store is closed")]
+    Closed,
+    /// An operation panicked; nothing of it was written.
+    #[error("a store operation failed unexpectedly")]
+    Panicked,
+    #[error("database error")]
+    Database(#[from] rusqlite::Error),
+    #[error("database commit failed: {0}")]
+    Commit(Arc<rusqlite::Error>),
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    db: database::Database,
+    vault: Arc<Vault>,
+    clock: Clock,
+    instance: Arc<str>,
+    /// Held as long as any handle lives.
+    _lock: Arc<std::fs::File>,
+}
+
+impl Store {
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The name under which this process holds leases. Persisted, so that a restart is the same instance.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Resolves after the next commit that touched `topic`, or at once if one happened since `watch` last resolved.
+    pub fn watch(&self, topic: Topic) -> wake::Watch {
+        self.db.wakes().watch(topic)
+    }
+
+    /// Waits until everything submitted so far is on disk, then stops the threads.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// Whether the writer and a reader answer.
+    pub async fn is_alive(&self) -> bool {
+        self.db.read(|conn| Ok(conn.query_row("SELECT 1", [], |_| Ok(()))?)).await.is_ok()
+            && self.db.write(|_| Ok(())).await.is_ok()
+    }
+}

@@ -1,0 +1,377 @@
+//! Messages on their way out. A row is written before the request is answered and carries WhatsApp's id from the start,
+//! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
+
+use super::device_locks::Lease;
+use super::{Result, Store, StoreError, Topic, Tx, events};
+use crate::domain::backoff::Backoff;
+use crate::domain::clock::UnixMs;
+use crate::domain::event::{Event, EventType};
+use crate::domain::ids::{DeviceId, MessageId, TenantId};
+use crate::domain::jid::ChatId;
+use crate::domain::outgoing::{Content, Status, Step};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+/// The same kinds of row as the partial indexes of the table; SQLite uses them only for this very text.
+const ACTIVE: &str = "status IN ('pending', 'queued', 'sending')";
+
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    pub id: MessageId,
+    pub chat: ChatId,
+    pub wa_id: String,
+    pub content: Content,
+    /// The key a client gave, the hash of what it asked for, and the answer a repeat will get.
+    pub idempotency: Option<Idempotency>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    pub key: String,
+    pub request_hash: [u8; 32],
+    pub answer: serde_json::Value,
+}
+
+/// What became of an acceptance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accepted {
+    New,
+    /// The same request was accepted before: this was its answer.
+    Replayed(serde_json::Value),
+    /// The key was used for another request.
+    Mismatch,
+}
+
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    pub seq: i64,
+    pub id: MessageId,
+    pub tenant: TenantId,
+    pub device: DeviceId,
+    pub chat: ChatId,
+    pub wa_id: String,
+    pub content: Content,
+    pub status: Status,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+    pub created_at: UnixMs,
+    pub updated_at: UnixMs,
+    pub sent_at: Option<UnixMs>,
+    pub delivered_at: Option<UnixMs>,
+    pub read_at: Option<UnixMs>,
+}
+
+/// The end of one try.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    pub id: MessageId,
+    pub step: Step,
+    /// 0.0..1.0, spreads the retry.
+    pub random: f64,
+}
+
+/// What a receipt said of messages we sent.
+#[derive(Debug, Clone)]
+pub struct ReceiptNews {
+    pub wa_ids: Vec<String>,
+    pub status: Status,
+    pub at: UnixMs,
+    /// Who received or read it: a member in a group, the contact otherwise.
+    pub by: String,
+}
+
+const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
+                       updated_at, sent_at, delivered_at, read_at";
+
+impl Store {
+    /// Takes a message for sending. On disk when it returns.
+    pub async fn accept_message(&self, tenant: &TenantId, device: &DeviceId, message: NewMessage) -> Result<Accepted> {
+        let content =
+            serde_json::to_string(&message.content).map_err(|_| StoreError::Corrupt { what: "a message's content" })?;
+        let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                if let Some(idempotency) = &message.idempotency
+                    && let Some(earlier) = remember(tx, &tenant, &device, idempotency, now)?
+                {
+                    return Ok(earlier);
+                }
+                tx.prepare_cached(
+                    "INSERT INTO messages_outbox \
+                     (id, tenant_id, device_id, chat, wa_id, kind, content, status, next_at, created_at, updated_at) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?8)",
+                )?
+                .execute(params![
+                    message.id.as_str(),
+                    tenant.as_str(),
+                    device.as_str(),
+                    message.chat.as_str(),
+                    message.wa_id,
+                    message.content.kind(),
+                    content,
+                    now
+                ])?;
+                tx.wake(Topic::Outbox);
+                Ok(Accepted::New)
+            })
+            .await
+    }
+
+    /// A message of ours by our id or WhatsApp's.
+    pub async fn outgoing(&self, tenant: &TenantId, device: &DeviceId, id: &str) -> Result<OutboxRow> {
+        let (tenant, device, id) = (tenant.clone(), device.clone(), id.to_owned());
+        self.db
+            .read(move |conn| {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM messages_outbox \
+                     WHERE tenant_id = ?1 AND device_id = ?2 AND (id = ?3 OR wa_id = ?3)"
+                );
+                conn.prepare_cached(&sql)?
+                    .query_row(params![tenant.as_str(), device.as_str(), id], |row| Ok(read(row)))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)?
+            })
+            .await
+    }
+
+    /// Puts back what an earlier life of this device's lane had in hand.
+    pub async fn requeue_claimed(&self, lease: &Lease) -> Result<u64> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                let back = tx
+                    .prepare_cached(&format!(
+                        "UPDATE messages_outbox SET status = 'queued', next_at = ?2, updated_at = ?2 \
+                         WHERE device_id = ?1 AND status = 'sending' AND {ACTIVE}"
+                    ))?
+                    .execute(params![lease.device.as_str(), now])?;
+                Ok(back as u64)
+            })
+            .await
+    }
+
+    /// Takes up to `limit` due messages in hand, oldest first. Of a chat, only what no earlier message holds back.
+    pub async fn claim_outgoing(&self, lease: &Lease, limit: u32) -> Result<Vec<OutboxRow>> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                let due = due(tx, &lease.device, now, limit)?;
+                for row in &due {
+                    tx.prepare_cached(
+                        "UPDATE messages_outbox SET status = 'sending', attempts = attempts + 1, updated_at = ?2 \
+                         WHERE seq = ?1",
+                    )?
+                    .execute(params![row.seq, now])?;
+                }
+                Ok(due.into_iter().map(|row| OutboxRow { attempts: row.attempts + 1, ..row }).collect())
+            })
+            .await
+    }
+
+    /// Puts back a message that was claimed and not tried: the attempt does not count.
+    pub async fn unclaim_outgoing(&self, lease: &Lease, id: MessageId) -> Result<()> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                tx.prepare_cached(
+                    "UPDATE messages_outbox SET status = 'queued', attempts = attempts - 1, updated_at = ?3 \
+                     WHERE device_id = ?1 AND id = ?2 AND status = 'sending'",
+                )?
+                .execute(params![lease.device.as_str(), id.as_str(), now])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// When the next message of a device that now waits for its retry becomes due.
+    pub async fn next_outgoing_at(&self, lease: &Lease) -> Result<Option<UnixMs>> {
+        let device = lease.device.clone();
+        self.db
+            .read(move |conn| {
+                Ok(conn
+                    .prepare_cached(&format!(
+                        "SELECT min(next_at) FROM messages_outbox \
+                         WHERE device_id = ?1 AND status = 'queued' AND {ACTIVE}"
+                    ))?
+                    .query_row([device.as_str()], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// Records how tries ended, with the events that follow.
+    pub async fn settle_outgoing(&self, lease: &Lease, settled: Vec<Settled>) -> Result<()> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                settled.iter().try_for_each(|one| settle(tx, &lease.device, one, now))?;
+                tx.wake(Topic::Outbox);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Moves messages on as receipts say; what has moved further already stays.
+    pub async fn apply_receipts(&self, tenant: &TenantId, device: &DeviceId, news: Vec<ReceiptNews>) -> Result<()> {
+        let (tenant, device) = (tenant.clone(), device.clone());
+        self.db
+            .write(move |tx| {
+                for one in &news {
+                    for wa_id in &one.wa_ids {
+                        receipt(tx, &tenant, &device, wa_id, one)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Writes the key, or returns what an earlier request with it came to.
+fn remember(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    device: &DeviceId,
+    new: &Idempotency,
+    now: UnixMs,
+) -> Result<Option<Accepted>> {
+    let earlier: Option<(Vec<u8>, String)> = tx
+        .prepare_cached("SELECT request_hash, answer FROM idempotency_keys WHERE device_id = ?1 AND key = ?2")?
+        .query_row(params![device.as_str(), new.key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((hash, answer)) = earlier {
+        let same = hash == new.request_hash;
+        let answer = serde_json::from_str(&answer).map_err(|_| StoreError::Corrupt { what: "a remembered answer" })?;
+        return Ok(Some(if same { Accepted::Replayed(answer) } else { Accepted::Mismatch }));
+    }
+    tx.prepare_cached(
+        "INSERT INTO idempotency_keys (tenant_id, device_id, key, request_hash, answer, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![tenant.as_str(), device.as_str(), new.key, new.request_hash, new.answer.to_string(), now])?;
+    Ok(None)
+}
+
+fn due(conn: &Connection, device: &DeviceId, now: UnixMs, limit: u32) -> Result<Vec<OutboxRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages_outbox AS row INDEXED BY messages_outbox_lane \
+         WHERE device_id = ?1 AND status = 'queued' AND next_at <= ?2 AND {ACTIVE} \
+         AND NOT EXISTS (SELECT 1 FROM messages_outbox AS earlier INDEXED BY messages_outbox_chat \
+             WHERE earlier.device_id = row.device_id AND earlier.chat = row.chat AND earlier.seq < row.seq \
+             AND earlier.status IN ('pending', 'queued', 'sending') \
+             AND (earlier.status <> 'queued' OR earlier.next_at > ?2)) \
+         ORDER BY seq LIMIT ?3"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![device.as_str(), now, limit], |row| Ok(read(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE device_id = ?1 AND id = ?2");
+    let row = tx
+        .prepare_cached(&sql)?
+        .query_row(params![device.as_str(), settled.id.as_str()], |row| Ok(read(row)))
+        .optional()?
+        .ok_or(StoreError::NotFound)??;
+    let to = match &settled.step {
+        Step::Sent => Status::Sent,
+        Step::Fail { .. } => Status::Failed,
+        Step::Retry { .. } => Status::Queued,
+    };
+    // A receipt may have overtaken the acknowledgement.
+    if !row.status.moves_to(to) {
+        return Ok(());
+    }
+    let (error, next_at) = match &settled.step {
+        Step::Sent => (None, now),
+        Step::Fail { reason } => (Some(reason), now),
+        Step::Retry { failures, reason } => {
+            let wait = Backoff::SEND.wait(*failures, settled.random).as_millis();
+            (Some(reason), now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)))
+        }
+    };
+    tx.prepare_cached(
+        "UPDATE messages_outbox SET status = ?2, last_error = ?3, next_at = ?4, updated_at = ?5, \
+         sent_at = CASE WHEN ?2 = 'sent' THEN ?5 ELSE sent_at END WHERE seq = ?1",
+    )?
+    .execute(params![row.seq, to.as_str(), error, next_at, now])?;
+    match settled.step {
+        Step::Sent => append_change(tx, &row, EventType::MessageSent, to, now, json!({})),
+        Step::Fail { ref reason } => {
+            append_change(tx, &row, EventType::MessageUpdated, to, now, json!({ "error": reason }))
+        }
+        Step::Retry { .. } => Ok(()),
+    }
+}
+
+fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news: &ReceiptNews) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3");
+    let row = tx
+        .prepare_cached(&sql)?
+        .query_row(params![tenant.as_str(), device.as_str(), wa_id], |row| Ok(read(row)))
+        .optional()?;
+    // Receipts also come for what other linked devices of the account sent.
+    let Some(row) = row.transpose()? else { return Ok(()) };
+    if !row.status.moves_to(news.status) {
+        return Ok(());
+    }
+    let (column, type_) = match news.status {
+        Status::Read => ("read_at", EventType::ReceiptRead),
+        Status::Played => ("played_at", EventType::ReceiptPlayed),
+        _ => ("delivered_at", EventType::ReceiptDelivery),
+    };
+    // Proof that a phone has it is proof that the server took it and that it was delivered.
+    tx.prepare_cached(&format!(
+        "UPDATE messages_outbox SET status = ?2, {column} = ?3, updated_at = ?3, last_error = NULL, \
+         sent_at = coalesce(sent_at, ?3), delivered_at = coalesce(delivered_at, ?3) WHERE seq = ?1"
+    ))?
+    .execute(params![row.seq, news.status.as_str(), news.at])?;
+    append_change(tx, &row, type_, news.status, news.at, json!({ "by": news.by }))
+}
+
+fn append_change(
+    tx: &Tx<'_>,
+    row: &OutboxRow,
+    type_: EventType,
+    status: Status,
+    at: UnixMs,
+    extra: serde_json::Value,
+) -> Result<()> {
+    let mut data = json!({
+        "id": row.id,
+        "waMessageId": row.wa_id,
+        "chat": row.chat,
+        "type": row.content.kind(),
+        "status": status,
+        "timestamp": at / 1000,
+    });
+    if let (Some(data), serde_json::Value::Object(extra)) = (data.as_object_mut(), extra) {
+        data.extend(extra);
+    }
+    events::append(tx, &Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data)).map(|_| ())
+}
+
+fn read(row: &Row<'_>) -> Result<OutboxRow> {
+    const CORRUPT: StoreError = StoreError::Corrupt { what: "an outgoing message" };
+    Ok(OutboxRow {
+        seq: row.get(0)?,
+        id: MessageId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
+        tenant: TenantId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
+        device: DeviceId::parse(&row.get::<_, String>(3)?).map_err(|_| CORRUPT)?,
+        chat: ChatId::parse(&row.get::<_, String>(4)?).map_err(|_| CORRUPT)?,
+        wa_id: row.get(5)?,
+        content: serde_json::from_str(&row.get::<_, String>(6)?).map_err(|_| CORRUPT)?,
+        status: Status::parse(&row.get::<_, String>(7)?).ok_or(CORRUPT)?,
+        attempts: row.get(8)?,
+        last_error: row.get(9)?,
+        created_at: row.get(10)?,
+        updated_at: row.get(11)?,
+        sent_at: row.get(12)?,
+        delivered_at: row.get(13)?,
+        read_at: row.get(14)?,
+    })
+}

@@ -1,0 +1,212 @@
+//! Webhooks of a tenant. Secrets, the shared token and custom headers are sealed by the vault.
+
+use super::{Result, Store, StoreError};
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::Secret;
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone)]
+pub struct WebhookRow {
+    pub id: WebhookId,
+    pub tenant: TenantId,
+    pub managed_by: String,
+    pub name: Option<String>,
+    pub url: String,
+    pub events: Vec<String>,
+    pub enabled: bool,
+    pub disabled_reason: Option<String>,
+    pub secret: Secret,
+    pub headers: BTreeMap<String, Secret>,
+    pub retry_count: u32,
+    pub timeout_ms: u32,
+    pub device_ids: Option<Vec<String>>,
+    pub created_at: UnixMs,
+    pub updated_at: UnixMs,
+}
+
+/// What a tenant chooses of a webhook.
+#[derive(Debug, Clone)]
+pub struct WebhookSpec {
+    pub name: Option<String>,
+    pub url: String,
+    pub events: Vec<String>,
+    pub enabled: bool,
+    pub secret: Secret,
+    pub headers: BTreeMap<String, Secret>,
+    pub retry_count: u32,
+    pub timeout_ms: u32,
+    pub device_ids: Option<Vec<String>>,
+}
+
+const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
+const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, headers, \
+                       retry_count, timeout_ms, device_ids, created_at, updated_at";
+
+struct Sealed {
+    secret: Vec<u8>,
+    headers: Vec<u8>,
+    events: String,
+    device_ids: Option<String>,
+}
+
+impl Store {
+    pub async fn create_webhook(&self, tenant: &TenantId, spec: WebhookSpec) -> Result<WebhookRow> {
+        let id = WebhookId::generate();
+        let sealed = self.seal_webhook(&id, &spec)?;
+        let (tenant_id, now, row_id) = (tenant.clone(), self.clock.now_ms(), id.clone());
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO webhooks (id, tenant_id, name, url, events, enabled, secret, headers, retry_count, \
+                     timeout_ms, device_ids, created_at, updated_at) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+                    params![
+                        row_id.as_str(),
+                        tenant_id.as_str(),
+                        spec.name,
+                        spec.url,
+                        sealed.events,
+                        spec.enabled,
+                        sealed.secret,
+                        sealed.headers,
+                        spec.retry_count,
+                        spec.timeout_ms,
+                        sealed.device_ids,
+                        now
+                    ],
+                )?;
+                Ok(())
+            })
+            .await?;
+        self.webhook(tenant, &id).await
+    }
+
+    /// Replaces what the tenant chose. Switching it on again forgets why it was off.
+    pub async fn update_webhook(&self, tenant: &TenantId, id: &WebhookId, spec: WebhookSpec) -> Result<WebhookRow> {
+        let sealed = self.seal_webhook(id, &spec)?;
+        let (tenant_id, row_id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                let changed = tx.execute(
+                    "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
+                     retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, \
+                     disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
+                     WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+                    params![
+                        tenant_id.as_str(),
+                        row_id.as_str(),
+                        spec.name,
+                        spec.url,
+                        sealed.events,
+                        spec.enabled,
+                        sealed.secret,
+                        sealed.headers,
+                        spec.retry_count,
+                        spec.timeout_ms,
+                        sealed.device_ids,
+                        now
+                    ],
+                )?;
+                if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+            })
+            .await?;
+        self.webhook(tenant, id).await
+    }
+
+    pub async fn webhook(&self, tenant: &TenantId, id: &WebhookId) -> Result<WebhookRow> {
+        let (tenant, id, store) = (tenant.clone(), id.clone(), self.clone());
+        self.db
+            .read(move |conn| {
+                let sql =
+                    format!("SELECT {COLUMNS} FROM webhooks WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL");
+                conn.prepare_cached(&sql)?
+                    .query_row(params![tenant.as_str(), id.as_str()], |row| Ok(store.read_webhook(row)))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)?
+            })
+            .await
+    }
+
+    /// Every webhook of a tenant, disabled ones too, oldest first.
+    pub async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>> {
+        let (tenant, store) = (tenant.clone(), self.clone());
+        self.db
+            .read(move |conn| {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM webhooks WHERE tenant_id = ?1 AND deleted_at IS NULL ORDER BY created_at, id"
+                );
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map([tenant.as_str()], |row| Ok(store.read_webhook(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
+    /// Removes a webhook; what was waiting for it is given up.
+    pub async fn delete_webhook(&self, tenant: &TenantId, id: &WebhookId) -> Result<()> {
+        let (tenant, id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                let changed = tx.execute(
+                    "UPDATE webhooks SET deleted_at = ?3, updated_at = ?3, enabled = 0, slug = NULL \
+                     WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+                    params![tenant.as_str(), id.as_str(), now],
+                )?;
+                tx.execute(
+                    "DELETE FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 \
+                     AND status IN ('due', 'sending')",
+                    params![tenant.as_str(), id.as_str()],
+                )?;
+                if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+            })
+            .await
+    }
+
+    fn seal_webhook(&self, id: &WebhookId, spec: &WebhookSpec) -> Result<Sealed> {
+        let keys = self.vault.purpose(PURPOSE);
+        let headers: BTreeMap<&str, &str> = spec.headers.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
+        let headers = serde_json::to_vec(&headers).map_err(|_| CORRUPT)?;
+        Ok(Sealed {
+            secret: keys.seal(format!("{id} secret").as_bytes(), spec.secret.expose().as_bytes()),
+            headers: keys.seal(format!("{id} headers").as_bytes(), &headers),
+            events: serde_json::to_string(&spec.events).map_err(|_| CORRUPT)?,
+            device_ids: spec.device_ids.as_ref().map(serde_json::to_string).transpose().map_err(|_| CORRUPT)?,
+        })
+    }
+
+    pub(super) fn read_webhook(&self, row: &Row<'_>) -> Result<WebhookRow> {
+        let id = WebhookId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?;
+        let keys = self.vault.purpose(PURPOSE);
+        let open = |what: &str, sealed: Vec<u8>| {
+            let plain = keys.open(format!("{id} {what}").as_bytes(), &sealed).map_err(|_| CORRUPT)?;
+            String::from_utf8(plain).map_err(|_| CORRUPT)
+        };
+        let headers: BTreeMap<String, String> = match row.get::<_, Option<Vec<u8>>>(9)? {
+            Some(sealed) => serde_json::from_str(&open("headers", sealed)?).map_err(|_| CORRUPT)?,
+            None => BTreeMap::new(),
+        };
+        let device_ids: Option<String> = row.get(12)?;
+        Ok(WebhookRow {
+            tenant: TenantId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
+            managed_by: row.get(2)?,
+            name: row.get(3)?,
+            url: row.get(4)?,
+            events: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|_| CORRUPT)?,
+            enabled: row.get(6)?,
+            disabled_reason: row.get(7)?,
+            secret: Secret::new(open("secret", row.get(8)?)?),
+            headers: headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            retry_count: row.get(10)?,
+            timeout_ms: row.get(11)?,
+            device_ids: device_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(|_| CORRUPT)?,
+            created_at: row.get(13)?,
+            updated_at: row.get(14)?,
+            id,
+        })
+    }
+}
+
+/// What the vault calls these keys; changing it would make every stored secret unreadable.
+const PURPOSE: &str = "webhook";

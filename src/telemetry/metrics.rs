@@ -1,0 +1,158 @@
+//! The figures of the gateway, in Prometheus' text form. Handed around, not global; a scrape reads atomics only.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntGauge, Opts, Registry, TextEncoder, core::Collector,
+};
+use std::time::{Duration, Instant};
+
+/// Upper bounds in seconds, from a commit of a millisecond to a webhook of half a minute.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+pub struct Metrics {
+    registry: Registry,
+    started: Instant,
+    pub devices_connected: IntGauge,
+    pub devices_total: IntGauge,
+    pub tenants_active: IntGauge,
+    pub webhooks_registered: IntGauge,
+    messages_sent: IntCounter,
+    messages_received: IntCounter,
+    webhooks_failed: IntCounter,
+    uptime: IntGauge,
+    resident_memory: IntGauge,
+    commit_seconds: HistogramVec,
+    commit_rows: IntCounter,
+    http_seconds: HistogramVec,
+    send_seconds: HistogramVec,
+    inbound_seconds: HistogramVec,
+    attempt_seconds: HistogramVec,
+}
+
+/// Registers what was built; a name used twice is a mistake of ours that the tests of this file show.
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    built: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let collector = built?;
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+impl Metrics {
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help));
+        let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help));
+        let histogram = |name: &str, help: &str, labels: &[&str]| {
+            let opts = HistogramOpts { common_opts: Opts::new(name, help), buckets: SECONDS.to_vec() };
+            registered(&registry, HistogramVec::new(opts, labels))
+        };
+        Ok(Self {
+            devices_connected: gauge("rijan_devices_connected", "Devices that are connected to WhatsApp now")?,
+            devices_total: gauge("rijan_devices_total", "Devices of all tenants")?,
+            tenants_active: gauge("rijan_tenants_active", "Tenants that are neither suspended nor deleted")?,
+            webhooks_registered: gauge("rijan_webhooks_registered", "Webhooks of all tenants")?,
+            messages_sent: counter("rijan_messages_sent", "Messages that WhatsApp's server acknowledged")?,
+            messages_received: counter("rijan_messages_received", "Messages that came in, without repeats")?,
+            webhooks_failed: counter("rijan_webhooks_failed", "Webhook attempts that did not end in 2xx")?,
+            uptime: gauge("process_uptime_seconds", "Seconds since the process started")?,
+            resident_memory: gauge("process_resident_memory_bytes", "Resident memory of the process")?,
+            commit_seconds: histogram("rijan_store_commit_seconds", "Time of one batch of the store's writer", &[])?,
+            commit_rows: counter("rijan_store_commit_requests", "Requests committed by the store's writer")?,
+            http_seconds: histogram(
+                "rijan_http_request_seconds",
+                "Time to answer an HTTP request",
+                &["route", "method", "status"],
+            )?,
+            send_seconds: histogram(
+                "rijan_send_seconds",
+                "Time of one try to send, until WhatsApp's word",
+                &["outcome"],
+            )?,
+            inbound_seconds: histogram("rijan_inbound_seconds", "Time to process one inbound message", &[])?,
+            attempt_seconds: histogram("rijan_delivery_attempt_seconds", "Time of one webhook attempt", &["outcome"])?,
+            started: Instant::now(),
+            registry,
+        })
+    }
+
+    pub fn store_commit(&self, took: Duration, requests: usize) {
+        self.commit_seconds.with_label_values::<&str>(&[]).observe(took.as_secs_f64());
+        self.commit_rows.inc_by(requests as u64);
+    }
+
+    pub fn messages_received(&self, new: usize) {
+        self.messages_received.inc_by(new as u64);
+    }
+
+    /// One try at sending; `outcome` is acked, nacked, unknown or impossible.
+    pub fn send_attempt(&self, outcome: &str, took: Duration) {
+        self.send_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+        if outcome == "acked" {
+            self.messages_sent.inc();
+        }
+    }
+
+    pub fn inbound_processed(&self, took: Duration) {
+        self.inbound_seconds.with_label_values::<&str>(&[]).observe(took.as_secs_f64());
+    }
+
+    /// One webhook attempt; `delivered` when the receiver answered 2xx.
+    pub fn delivery_attempt(&self, delivered: bool, took: Duration) {
+        let outcome = if delivered { "delivered" } else { "failed" };
+        self.attempt_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+        if !delivered {
+            self.webhooks_failed.inc();
+        }
+    }
+
+    /// `route` is the pattern, not the path: a path would make a series per id.
+    pub fn http_request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        self.http_seconds.with_label_values(&[route, method, &status.to_string()]).observe(took.as_secs_f64());
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Prometheus' text exposition format, version 0.0.4.
+    pub fn render(&self) -> String {
+        self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
+        self.resident_memory.set(resident_bytes().unwrap_or(0));
+        let mut text = Vec::new();
+        // Writing to memory does not fail, and the encoder writes UTF-8.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The second figure of /proc/self/statm counts pages of 4 KiB (proc(5)); elsewhere it is not known.
+fn resident_bytes() -> Option<i64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    statm.split_whitespace().nth(1)?.parse::<i64>().ok().map(|pages| pages * 4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_that_dashboards_rely_on_are_there_and_unchanged() {
+        let metrics = Metrics::new().expect("names are unique");
+        metrics.send_attempt("acked", Duration::from_millis(3));
+        let text = metrics.render();
+        for name in [
+            "rijan_devices_connected ",
+            "rijan_devices_total ",
+            "rijan_messages_sent 1",
+            "rijan_messages_received 0",
+            "rijan_webhooks_registered ",
+            "rijan_webhooks_failed ",
+            "rijan_tenants_active ",
+            "process_uptime_seconds ",
+            "process_resident_memory_bytes ",
+        ] {
+            assert!(text.contains(&format!("\n{name}")), "{name} is missing in\n{text}");
+        }
+    }
+}
