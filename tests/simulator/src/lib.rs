@@ -1,1 +1,33 @@
+//! A WhatsApp server and the phones of its accounts, on loopback, for tests and for trying things out without a phone.
+//!
+//! It speaks the real protocol: Noise over WebSocket, binary stanzas, Signal encryption. It imports nothing of the
+//! gateway and decodes messages with protobufs of its own. What it does not do: check anybody's identity, persist
+//! anything, or pretend to be complete; a stanza it has no handler for is listed under `GET /unanswered`.
+//!
+//! - [`Simulator`]: starts it; [`control`]: its HTTP API, documented in README.md.
+//! - `noise`, `node`, `signal`, `message`: the layers of the protocol.
+//! - `world`: accounts, linked devices, groups; `phone`, `push_name`: what a simulated person's phone does.
+//! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
+mod connection;
+pub mod control;
+mod faults;
+mod handlers;
+mod media;
+mod message;
+mod node;
+mod noise;
+mod pairing;
+mod phone;
+mod push_name;
+mod signal;
+mod simulator;
+mod world;
+
+pub use simulator::Simulator;
+
+/// The protobufs of `proto/wa.proto`.
+#[allow(clippy::all, reason = "generated code")]
+pub(crate) mod wa {
+    include!(concat!(env!("OUT_DIR"), "/wa.rs"));
+}

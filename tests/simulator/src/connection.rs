@@ -1,0 +1,230 @@
+//! One client's connection: handshake, login or pairing, then stanza by stanza until the end.
+
+use crate::faults::{Action, Fault};
+use crate::handlers;
+use crate::node::{attr, leaf, server_jid};
+use crate::noise::{self, FrameReader};
+use crate::pairing::fresh_ref;
+use crate::simulator::Shared;
+use crate::wa;
+use crate::world::{Line, Out, PendingPair, World, now};
+use anyhow::{Context, Result};
+use axum::extract::ws::WebSocket;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+/// Codes a pairing client is given; each stands for one QR picture.
+const PAIRING_REFS: usize = 6;
+
+/// Who a connection belongs to.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    Pairing(u64),
+    Device(String, u16),
+}
+
+pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) -> Result<()> {
+    let refuse_ik = shared.world.lock().await.faults.refuses_ik();
+    let accepted = noise::accept(socket, &shared.identity, refuse_ik).await?;
+    let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
+    let (line, mut outgoing) = Line::new(id);
+    let mut writer = accepted.writer;
+    let swallowed = line.swallowed.clone();
+    let sending = tokio::spawn(async move {
+        while let Some(out) = outgoing.recv().await {
+            match out {
+                Out::Node(_) if swallowed.load(Ordering::Relaxed) => {}
+                Out::Node(node) => {
+                    if writer.node(&node).await.is_err() {
+                        break;
+                    }
+                }
+                Out::Close => {
+                    writer.close().await;
+                    break;
+                }
+            }
+        }
+    });
+    let who = admit(&mut *shared.world.lock().await, &line, &accepted.payload, accepted.client_key)?;
+    if let Some(who) = who {
+        let mut reader = accepted.reader;
+        tokio::select! {
+            () = receive(&shared, &who, &line, &mut reader) => {}
+            () = line.hang_up.notified() => {}
+            () = shared.stop.cancelled() => {}
+        }
+        leave(&mut *shared.world.lock().await, &who, id);
+    }
+    line.close();
+    drop(line);
+    // Ends when the last stanza is out; a peer that reads nothing is cut off.
+    if tokio::time::timeout(Duration::from_secs(2), sending).await.is_err() {
+        tracing::debug!(id, "a client did not read its last stanzas");
+    }
+    Ok(())
+}
+
+async fn receive(shared: &Arc<Shared>, who: &Who, line: &Line, reader: &mut FrameReader) {
+    loop {
+        let node = match reader.node().await {
+            Ok(Some(node)) => node,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended");
+                return;
+            }
+        };
+        if line.swallowed.load(Ordering::Relaxed) {
+            continue;
+        }
+        let mut world = shared.world.lock().await;
+        if let Who::Device(account, _) = who
+            && let Some(fault) = world.faults.incoming(account, &node)
+            && act(shared, &mut world, who, line, &node, fault).await
+        {
+            continue;
+        }
+        if let Err(error) = handlers::handle(shared, &mut world, who, line, &node).await {
+            tracing::warn!(%error, stanza = %crate::node::summary(&node), "a stanza could not be handled");
+        }
+        shared.changed.send_modify(|count| *count += 1);
+    }
+}
+
+/// Does what a fault says. Returns whether the stanza ends here.
+async fn act(shared: &Arc<Shared>, world: &mut World, who: &Who, line: &Line, node: &Node, fault: Fault) -> bool {
+    match fault.action {
+        Action::Drop => true,
+        Action::Delay => {
+            let (shared, who, line, node) = (shared.clone(), who.clone(), line.clone(), node.clone());
+            let wait = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                let mut world = shared.world.lock().await;
+                if let Err(error) = handlers::handle(&shared, &mut world, &who, &line, &node).await {
+                    tracing::warn!(%error, "a delayed stanza could not be handled");
+                }
+                shared.changed.send_modify(|count| *count += 1);
+            });
+            true
+        }
+        Action::Nack if node.tag == "message" => {
+            let code = fault.code.as_deref().unwrap_or("463").to_owned();
+            line.send(handlers::message::ack(node, Some(&code)));
+            true
+        }
+        Action::StreamError => {
+            kick(world, who, line, fault.code.as_deref().unwrap_or("515"));
+            true
+        }
+        Action::Close => {
+            line.hang_up.notify_one();
+            true
+        }
+        Action::Swallow => {
+            line.swallowed.store(true, Ordering::Relaxed);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Ends a device's stream as the server would. `reason` is 401, device_removed, 515, conflict, or empty to just close.
+pub(crate) fn kick(world: &mut World, who: &Who, line: &Line, reason: &str) {
+    let error = |error: NodeBuilder| NodeBuilder::new("stream:error").children([error.build()]).build();
+    let coded = |code: &str| NodeBuilder::new("stream:error").attr("code", code.to_owned());
+    let goodbye = match reason {
+        "" => None,
+        "conflict" => Some(error(NodeBuilder::new("conflict").attr("type", "replaced"))),
+        "device_removed" => {
+            Some(coded("401").children([NodeBuilder::new("conflict").attr("type", "device_removed").build()]).build())
+        }
+        code => Some(coded(code).build()),
+    };
+    if let ("401" | "device_removed", Who::Device(account, device)) = (reason, who)
+        && let Some(companion) = world.companion(account, *device)
+    {
+        companion.removed = true;
+    }
+    if let Some(goodbye) = goodbye {
+        line.send(goodbye);
+    }
+    line.close();
+}
+
+/// The first stanza after the handshake: codes to pair with, `<success/>` or `<failure/>`.
+fn admit(world: &mut World, line: &Line, payload: &wa::ClientPayload, client_key: [u8; 32]) -> Result<Option<Who>> {
+    if let Some(registration) = &payload.device_pairing_data {
+        let refs: Vec<String> = (0..PAIRING_REFS).map(|_| fresh_ref()).collect();
+        let nodes: Vec<Node> = refs.iter().map(|reference| leaf("ref", reference.as_bytes().to_vec())).collect();
+        line.send(
+            NodeBuilder::new("iq")
+                .attr("from", server_jid())
+                .attr("type", "set")
+                .attr("id", line.id)
+                .attr("xmlns", "md")
+                .children([NodeBuilder::new("pair-device").children(nodes).build()])
+                .build(),
+        );
+        let pending = PendingPair {
+            line: line.clone(),
+            noise_key: client_key,
+            registration: registration.clone(),
+            refs,
+            code: None,
+            finish: None,
+            done: None,
+        };
+        world.pending.insert(line.id, pending);
+        return Ok(Some(Who::Pairing(line.id)));
+    }
+    let account = payload.username.context("the login names no account")?.to_string();
+    let device = u16::try_from(payload.device.unwrap_or(0))?;
+    let lid = world.accounts.get(&account).map(|account| account.lid_jid(device));
+    let known = world.companion(&account, device).filter(|known| !known.removed && known.noise_key == client_key);
+    let (Some(companion), Some(lid)) = (known, lid) else {
+        line.send(NodeBuilder::new("failure").attr("reason", "401").attr("location", "sim").build());
+        return Ok(None);
+    };
+    if let Some(earlier) = companion.line.replace(line.clone()) {
+        let conflict = NodeBuilder::new("conflict").attr("type", "replaced").build();
+        earlier.send(NodeBuilder::new("stream:error").children([conflict]).build());
+        earlier.close();
+    }
+    companion.went_offline();
+    line.send(
+        NodeBuilder::new("success")
+            .attr("t", now())
+            .attr("props", 27_u32)
+            .attr("lid", lid)
+            .attr("location", "sim")
+            .attr("creation", 1_600_000_000_u64)
+            .build(),
+    );
+    Ok(Some(Who::Device(account, device)))
+}
+
+fn leave(world: &mut World, who: &Who, connection: u64) {
+    match who {
+        Who::Pairing(id) => {
+            world.pending.remove(id);
+        }
+        Who::Device(account, device) => {
+            if let Some(companion) = world.companion(account, *device)
+                && companion.line.as_ref().is_some_and(|line| line.id == connection)
+            {
+                companion.line = None;
+                companion.went_offline();
+            }
+        }
+    }
+}
+
+/// Whether a stanza confirms something by its id.
+pub(crate) fn confirms(node: &Node) -> bool {
+    node.tag == "ack" || (node.tag == "receipt" && attr(node, "type") != "retry")
+}

@@ -1,0 +1,159 @@
+//! What goes wrong on purpose: rules that match stanzas and act on them a number of times.
+
+use crate::node::{attr, body, children};
+use serde::{Deserialize, Serialize};
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Node, NodeContent};
+
+/// Rules that may stand at once.
+pub(crate) const FAULTS_MAX: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    /// The stanza does not arrive.
+    Drop,
+    /// It arrives `delay_ms` later (from the client only).
+    Delay,
+    /// It arrives twice (to the client only).
+    Duplicate,
+    /// It arrives behind the next one (to the client only).
+    Reorder,
+    /// A message from the client is refused with `code`.
+    Nack,
+    /// The stream ends with `code`: 401, 515 or `conflict`.
+    StreamError,
+    /// The connection is closed.
+    Close,
+    /// The connection stays open and nothing passes any more, until the faults are cleared.
+    Swallow,
+    /// Ciphertext to the client is damaged.
+    Corrupt,
+    /// A client's IK handshake is answered with XX.
+    RefuseIk,
+    /// The end of the offline phase is never announced.
+    StallOffline,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Direction {
+    /// From the client.
+    In,
+    /// To the client.
+    Out,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Match {
+    pub(crate) tag: Option<String>,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) r#type: Option<String>,
+    pub(crate) class: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fault {
+    /// The account whose linked devices it concerns; all of them when absent.
+    pub(crate) phone: Option<String>,
+    #[serde(default)]
+    pub(crate) r#match: Match,
+    pub(crate) action: Action,
+    /// How often it acts; without end when absent.
+    pub(crate) count: Option<u32>,
+    pub(crate) delay_ms: Option<u64>,
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) -> bool {
+        let room = self.0.len() < FAULTS_MAX;
+        if room {
+            self.0.push(fault);
+        }
+        room
+    }
+
+    /// The fault that a stanza from the client meets, if any; uses it up once.
+    pub(crate) fn incoming(&mut self, phone: &str, node: &Node) -> Option<Fault> {
+        self.take(|fault| {
+            fault.r#match.direction != Some(Direction::Out)
+                && !matches!(
+                    fault.action,
+                    Action::Duplicate | Action::Reorder | Action::Corrupt | Action::RefuseIk | Action::StallOffline
+                )
+                && concerns(fault, phone)
+                && matches(&fault.r#match, node)
+        })
+    }
+
+    /// What becomes of a stanza to the client: nothing, itself, or itself twice; `true` holds it back.
+    pub(crate) fn outgoing(&mut self, phone: &str, node: Node) -> Vec<(Node, bool)> {
+        let met = self.take(|fault| {
+            let outgoing = fault.r#match.direction == Some(Direction::Out)
+                || (fault.r#match.direction.is_none()
+                    && matches!(fault.action, Action::Duplicate | Action::Reorder | Action::Corrupt));
+            outgoing && concerns(fault, phone) && matches(&fault.r#match, &node)
+        });
+        match met.map(|fault| fault.action) {
+            Some(Action::Drop) => Vec::new(),
+            Some(Action::Duplicate) => vec![(node.clone(), false), (node, false)],
+            Some(Action::Reorder) => vec![(node, true)],
+            Some(Action::Corrupt) => vec![(corrupted(&node), false)],
+            _ => vec![(node, false)],
+        }
+    }
+
+    pub(crate) fn refuses_ik(&mut self) -> bool {
+        self.take(|fault| fault.action == Action::RefuseIk).is_some()
+    }
+
+    pub(crate) fn stalls_offline(&mut self, phone: &str) -> bool {
+        self.take(|fault| fault.action == Action::StallOffline && concerns(fault, phone)).is_some()
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let index = self.0.iter().position(wanted)?;
+        let fault = self.0[index].clone();
+        match &mut self.0[index].count {
+            Some(0 | 1) => {
+                self.0.remove(index);
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Some(fault)
+    }
+}
+
+fn concerns(fault: &Fault, phone: &str) -> bool {
+    fault.phone.as_deref().is_none_or(|only| only == phone)
+}
+
+fn matches(rule: &Match, node: &Node) -> bool {
+    let is = |wanted: &Option<String>, key: &str| wanted.as_ref().is_none_or(|value| attr(node, key) == *value);
+    rule.tag.as_ref().is_none_or(|tag| node.tag == tag.as_str()) && is(&rule.r#type, "type") && is(&rule.class, "class")
+}
+
+/// The stanza with the last byte of every `<enc>` changed.
+fn corrupted(node: &Node) -> Node {
+    let mut copy = node.clone();
+    let damaged = children(node).iter().map(|child| {
+        let mut child = child.clone();
+        if child.tag == "enc" {
+            let mut bytes = body(&child);
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 0xff;
+            }
+            child.content = Some(NodeContent::Bytes(bytes));
+        }
+        child
+    });
+    copy.content = NodeBuilder::new("message").children(damaged.collect::<Vec<_>>()).build().content;
+    copy
+}

@@ -1,0 +1,87 @@
+//! App state: collections of encrypted patches. As the real server, it cannot read them: it checks the base version,
+//! stamps the new one, keeps the patch, and gives it to whoever is behind.
+
+use crate::node::{attr, body, child, children, leaf, message_id, result};
+use crate::wa;
+use crate::world::{Account, Collection, Line, World, now};
+use anyhow::{Context, Result};
+use prost::Message as _;
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+pub(super) fn handle(world: &mut World, account: &str, device: u16, line: &Line, node: &Node) -> Result<()> {
+    let owner = world.accounts.get_mut(account).context("no such account")?;
+    let mut answers = Vec::new();
+    let mut changed = Vec::new();
+    for request in child(node, "sync").map(children).unwrap_or_default() {
+        let name = attr(request, "name");
+        let base: u64 = attr(request, "version").parse().unwrap_or(0);
+        let collection = owner.collections.entry(name.clone()).or_default();
+        match child(request, "patch") {
+            Some(patch) if base == collection.version => {
+                append(collection, &body(patch))?;
+                changed.push((name.clone(), collection.version));
+                answers.push(
+                    NodeBuilder::new("collection").attr("name", name).attr("version", collection.version).build(),
+                );
+            }
+            Some(_) => answers.push(conflict(&name, collection.version)),
+            None => answers.push(behind(&name, collection, base)),
+        }
+    }
+    line.send(result(node, vec![NodeBuilder::new("sync").children(answers).build()]));
+    for (name, version) in changed {
+        notify_others(world, account, device, &name, version);
+    }
+    Ok(())
+}
+
+fn append(collection: &mut Collection, patch: &[u8]) -> Result<()> {
+    collection.version += 1;
+    // Fields that our protobuf does not know must survive: the version is put in front of the patch as it came, and a
+    // decoder takes the last value of a field, so a version in the patch is cut by sending ours behind it.
+    let version = Some(wa::SyncdVersion { version: Some(collection.version) });
+    let stamp = wa::SyncdPatch { version, ..Default::default() };
+    collection.patches.push([patch, &stamp.encode_to_vec()].concat());
+    Ok(())
+}
+
+fn conflict(name: &str, version: u64) -> Node {
+    let error = NodeBuilder::new("error").attr("code", 409_u32).attr("text", "conflict").build();
+    NodeBuilder::new("collection")
+        .attr("name", name.to_owned())
+        .attr("version", version)
+        .attr("type", "error")
+        .children([error])
+        .build()
+}
+
+fn behind(name: &str, collection: &Collection, base: u64) -> Node {
+    let answer = NodeBuilder::new("collection").attr("name", name.to_owned()).attr("version", collection.version);
+    let skip = usize::try_from(base).unwrap_or(usize::MAX);
+    let patches: Vec<Node> = collection.patches.iter().skip(skip).map(|patch| leaf("patch", patch.clone())).collect();
+    if patches.is_empty() {
+        return answer.build();
+    }
+    answer.children([NodeBuilder::new("patches").children(patches).build()]).build()
+}
+
+fn notify_others(world: &mut World, account: &str, author: u16, name: &str, version: u64) {
+    let Some(owner) = world.accounts.get(account) else { return };
+    let (from, others) = (owner.phone_jid(0), devices_but(owner, author));
+    for device in others {
+        let news = NodeBuilder::new("collection").attr("name", name.to_owned()).attr("version", version).build();
+        let notification = NodeBuilder::new("notification")
+            .attr("from", from.clone())
+            .attr("type", "server_sync")
+            .attr("id", message_id())
+            .attr("t", now())
+            .children([news])
+            .build();
+        world.deliver(account, device, notification);
+    }
+}
+
+fn devices_but(account: &Account, author: u16) -> Vec<u16> {
+    account.companions.keys().copied().filter(|device| *device != author).collect()
+}

@@ -1,0 +1,41 @@
+//! The media host: keeps encrypted blobs as they are uploaded and gives them back by path. It cannot read them.
+
+use crate::simulator::Shared;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Blobs that are kept; one more is refused.
+const BLOBS_MAX: usize = 10_000;
+
+pub(crate) async fn upload(
+    State(shared): State<Arc<Shared>>,
+    Path((kind, token)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    // A client first asks whether an interrupted upload can go on: nothing is stored then.
+    if body.is_empty() {
+        return (StatusCode::NOT_FOUND, axum::Json(json!({}))).into_response();
+    }
+    let mut world = shared.world.lock().await;
+    if world.media.len() >= BLOBS_MAX {
+        return StatusCode::INSUFFICIENT_STORAGE.into_response();
+    }
+    let path = format!("/v/{kind}/{}", hex::encode(token.as_bytes()));
+    world.media.insert(path.clone(), body.to_vec());
+    let url = format!("https://{}{path}", crate::handlers::MEDIA_HOST);
+    axum::Json(json!({ "url": url, "direct_path": path })).into_response()
+}
+
+pub(crate) async fn download(
+    State(shared): State<Arc<Shared>>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Response {
+    match shared.world.lock().await.media.get(&format!("/v/{kind}/{name}")) {
+        Some(blob) => blob.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

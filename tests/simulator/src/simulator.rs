@@ -1,0 +1,73 @@
+//! Starting and stopping a simulator: one address for the WebSocket, the control API and the media host.
+
+use crate::control;
+use crate::noise::{ServerIdentity, public_key};
+use crate::world::World;
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+/// What every connection and every control request works on.
+pub(crate) struct Shared {
+    pub(crate) world: Mutex<World>,
+    pub(crate) identity: ServerIdentity,
+    pub(crate) next_connection: AtomicU64,
+    /// Counts everything that happened, for who waits for something to happen.
+    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A running simulator. It stops when dropped.
+pub struct Simulator {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Simulator {
+    /// Listens on `address`; port 0 takes a free one.
+    pub async fn start(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}; choose another port"))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            world: Mutex::new(World::default()),
+            identity: ServerIdentity::generate()?,
+            next_connection: AtomicU64::new(1),
+            changed: watch::Sender::new(0),
+            stop: CancellationToken::new(),
+        });
+        let router = control::router(shared.clone());
+        let stopped = shared.stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "the simulator's listener ended");
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// `http://127.0.0.1:PORT`: the base of the control API; the WebSocket is at `/ws/chat`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The public root key of its certificate chain, hex, for clients that can be told to trust it.
+    pub fn root_key_hex(&self) -> String {
+        hex::encode(public_key(&self.shared.identity.root))
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
