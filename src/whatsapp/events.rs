@@ -1,0 +1,108 @@
+//! What the client library reports, reduced to what a connection acts on, and the bounded way from there to here.
+//!
+//! The library calls its handlers synchronously, so a full queue cannot make it wait. A queue that is full means that
+//! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
+//! that, because they pass the durability hook and not this queue.
+
+use super::outgoing::Acks;
+use crate::domain::outgoing::Status;
+use crate::store::ReceiptNews;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wacore::types::events::{Event, EventHandler};
+use wacore::types::presence::ReceiptType;
+
+/// Events waiting for a connection's loop; the connection ends when there are more.
+const EVENTS_QUEUED_MAX: usize = 16_384;
+
+#[derive(Debug)]
+pub(super) enum Signal {
+    Qr { code: String, valid_ms: i64 },
+    QrExhausted,
+    Code { code: String, valid_ms: i64 },
+    CodeRefused { error: String },
+    Paired { jid: String, lid: String, name: String },
+    PairFailed { error: String },
+    Connected,
+    Lost { detail: String },
+    LoggedOut { detail: String },
+    Replaced,
+    Banned { detail: String },
+    Outdated,
+    Receipt(ReceiptNews),
+    Undecryptable { chat: String, sender: String, id: String },
+    Flooded,
+}
+
+pub(super) struct SignalQueue {
+    queue: mpsc::Sender<Signal>,
+    /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
+    acks: Arc<Acks>,
+}
+
+impl SignalQueue {
+    pub(super) fn new(acks: Arc<Acks>) -> (Self, mpsc::Receiver<Signal>) {
+        // One place is kept for the word that the queue is full.
+        let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
+        (Self { queue, acks }, receiver)
+    }
+}
+
+impl EventHandler for SignalQueue {
+    fn handle_event(&self, event: Arc<Event>) {
+        if let Event::ServerAck(ack) = &*event
+            && ack.class.as_deref().is_none_or(|class| class == "message")
+        {
+            self.acks.arrived(&ack.id, ack.error.clone());
+        }
+        let Some(signal) = signal(&event) else { return };
+        let last_place = self.queue.capacity() <= 1;
+        let signal = if last_place { Signal::Flooded } else { signal };
+        // Fails when the connection has ended or the word is already out.
+        let _ = self.queue.try_send(signal);
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn signal(event: &Event) -> Option<Signal> {
+    Some(match event {
+        Event::PairingQrCode(qr) => Signal::Qr { code: qr.code.clone(), valid_ms: millis(qr.timeout) },
+        Event::PairingQrCodesExhausted(_) => Signal::QrExhausted,
+        Event::PairingCode(code) => Signal::Code { code: code.code.clone(), valid_ms: millis(code.timeout) },
+        Event::PairingCodeError(refused) => Signal::CodeRefused { error: refused.error.clone() },
+        Event::PairSuccess(pair) => {
+            Signal::Paired { jid: pair.id.to_string(), lid: pair.lid.to_string(), name: pair.business_name.clone() }
+        }
+        Event::PairError(failed) => Signal::PairFailed { error: failed.error.clone() },
+        Event::Connected(_) => Signal::Connected,
+        Event::Disconnected(ended) => Signal::Lost { detail: format!("{:?}", ended.reason) },
+        Event::LoggedOut(out) => Signal::LoggedOut { detail: format!("{:?}", out.reason) },
+        Event::StreamReplaced(_) => Signal::Replaced,
+        Event::TemporaryBan(ban) => Signal::Banned { detail: format!("{:?}", ban.code) },
+        Event::ClientOutdated(_) => Signal::Outdated,
+        Event::ConnectFailure(failure) => Signal::Lost { detail: format!("connect failure {:?}", failure.reason) },
+        Event::Receipt(receipt) => {
+            let status = match receipt.r#type {
+                ReceiptType::Delivered => Status::Delivered,
+                ReceiptType::Read => Status::Read,
+                ReceiptType::Played => Status::Played,
+                _ => return None,
+            };
+            Signal::Receipt(ReceiptNews {
+                wa_ids: receipt.message_ids.iter().map(ToString::to_string).collect(),
+                status,
+                at: receipt.timestamp.timestamp_millis(),
+                by: receipt.source.sender.to_non_ad().to_string(),
+            })
+        }
+        Event::UndecryptableMessage(message) => Signal::Undecryptable {
+            chat: message.info.source.chat.to_string(),
+            sender: message.info.source.sender.to_string(),
+            id: message.info.id.to_string(),
+        },
+        _ => return None,
+    })
+}
