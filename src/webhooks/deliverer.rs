@@ -1,0 +1,210 @@
+//! The loop that posts deliveries: claims what is due, posts side by side, settles each attempt in one transaction.
+//!
+//! A delivery is leased while it is in hand: after a crash its own instance takes it back at start, another one when the
+//! lease has run out. A receiver may so see a delivery again; `webhook-id` is the event's id and stays the same.
+
+use super::signature;
+use crate::domain::delivery::{Outcome, next_step};
+use crate::domain::ids::WebhookId;
+use crate::egress::{Answer, Egress, EgressError, PostRequest};
+use crate::store::{AttemptEnd, DueDelivery, Store, StoreError, Topic};
+use crate::telemetry::metrics::Metrics;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How the deliverer works.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliverySettings {
+    /// Attempts in flight in all.
+    pub concurrency: usize,
+    /// Attempts in flight to one webhook: a slow receiver holds back its own deliveries only.
+    pub concurrency_per_webhook: usize,
+}
+
+/// Beyond the longest timeout of an attempt, so that a lease does not run out under a slow receiver.
+const LEASE_BEYOND_TIMEOUT: Duration = Duration::from_secs(90);
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Seconds a `Retry-After` may name as a number; a date is not read.
+const RETRY_AFTER_DIGITS_MAX: usize = 6;
+
+struct Finished {
+    webhook: WebhookId,
+    result: Result<(), StoreError>,
+}
+
+/// Runs until `stop`; attempts in flight are waited for.
+pub async fn run(
+    store: Store,
+    egress: Egress,
+    metrics: Arc<Metrics>,
+    settings: DeliverySettings,
+    stop: CancellationToken,
+) {
+    let mut wake = store.watch(Topic::Deliveries);
+    if let Err(error) = store.release_own_deliveries().await {
+        tracing::error!(%error, "deliveries of an earlier start wait for their lease to run out");
+    }
+    let mut flying: JoinSet<Finished> = JoinSet::new();
+    let mut in_hand: HashMap<WebhookId, usize> = HashMap::new();
+    while !stop.is_cancelled() {
+        let room = settings.concurrency.saturating_sub(flying.len());
+        let claimed = if room == 0 { Ok(Vec::new()) } else { claim(&store, room, &in_hand, settings).await };
+        let wait = match claimed {
+            Ok(due) if !due.is_empty() => {
+                for delivery in due {
+                    *in_hand.entry(delivery.webhook.id.clone()).or_default() += 1;
+                    flying.spawn(attempt(store.clone(), egress.clone(), metrics.clone(), delivery));
+                }
+                // Room that is left may fit more: look again at once.
+                Duration::ZERO
+            }
+            Ok(_) => until_next(&store).await,
+            Err(error) => {
+                tracing::error!(%error, "deliveries could not be claimed");
+                PAUSE_AFTER_ERROR
+            }
+        };
+        let full = flying.len() >= settings.concurrency;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(finished) = flying.join_next() => landed(finished, &mut in_hand),
+            () = wake.changed(), if !full => {}
+            () = tokio::time::sleep(wait), if !full => {}
+        }
+    }
+    while let Some(finished) = flying.join_next().await {
+        landed(finished, &mut in_hand);
+    }
+}
+
+async fn claim(
+    store: &Store,
+    room: usize,
+    in_hand: &HashMap<WebhookId, usize>,
+    settings: DeliverySettings,
+) -> Result<Vec<DueDelivery>, StoreError> {
+    let enough = |count: usize| count >= settings.concurrency_per_webhook;
+    let busy = in_hand.iter().filter(|(_, count)| enough(**count)).map(|(webhook, _)| webhook.clone()).collect();
+    let limit = room.min(settings.concurrency_per_webhook);
+    store.claim_deliveries(u32::try_from(limit).unwrap_or(u32::MAX), LEASE_BEYOND_TIMEOUT, busy).await
+}
+
+async fn until_next(store: &Store) -> Duration {
+    let next_at = store.next_delivery_at().await.ok().flatten();
+    let wait = next_at
+        .map_or(SWEEP_EVERY, |at| Duration::from_millis(u64::try_from(at - store.clock().now_ms()).unwrap_or(0)));
+    // Something due that may not be claimed now waits for its webhook to have room.
+    wait.clamp(Duration::from_millis(50), SWEEP_EVERY)
+}
+
+fn landed(finished: Result<Finished, tokio::task::JoinError>, in_hand: &mut HashMap<WebhookId, usize>) {
+    match finished {
+        Ok(Finished { webhook, result }) => {
+            if let Some(count) = in_hand.get_mut(&webhook) {
+                *count = count.saturating_sub(1);
+            }
+            in_hand.retain(|_, count| *count > 0);
+            if let Err(error) = result {
+                tracing::error!(%webhook, %error, "an attempt was not recorded; it is repeated when its lease has run out");
+            }
+        }
+        Err(error) => tracing::error!(%error, "an attempt ended badly"),
+    }
+}
+
+async fn attempt(store: Store, egress: Egress, metrics: Arc<Metrics>, delivery: DueDelivery) -> Finished {
+    let webhook = delivery.webhook.id.clone();
+    let began = Instant::now();
+    let answer = match request(&delivery, store.clock().now_s()) {
+        Ok(request) => egress.post(request).await,
+        Err(invalid) => Err(invalid),
+    };
+    let took = began.elapsed();
+    let (status, error, outcome) = outcome(answer);
+    let delivered = status.is_some_and(|status| (200..300).contains(&status));
+    metrics.delivery_attempt(delivered, took);
+    let now = store.clock().now_ms();
+    let step = next_step(&outcome, delivery.attempt, delivery.webhook.retry_count, now, rand::random());
+    tracing::debug!(%webhook, event = %delivery.event.id, attempt = delivery.attempt, status, ?step, "an attempt ended");
+    let end = AttemptEnd {
+        delivery: delivery.id,
+        webhook: webhook.clone(),
+        tenant: delivery.webhook.tenant,
+        attempt: delivery.attempt,
+        status,
+        error,
+        took,
+        step,
+    };
+    Finished { webhook, result: store.settle_deliveries(vec![end]).await }
+}
+
+fn outcome(answer: Result<Answer, EgressError>) -> (Option<u16>, Option<String>, Outcome) {
+    match answer {
+        Ok(answer) => {
+            let seconds = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = seconds
+                .filter(|text| text.len() <= RETRY_AFTER_DIGITS_MAX)
+                .and_then(|text| text.trim().parse().ok())
+                .map(Duration::from_secs);
+            (Some(answer.status), None, Outcome::Answered { status: answer.status, retry_after })
+        }
+        Err(error) => {
+            let text = error.to_string();
+            (None, Some(text.clone()), Outcome::NoAnswer { error: text })
+        }
+    }
+}
+
+/// The body is made from the event's row, which never changes: every attempt sends the same bytes.
+fn body(delivery: &DueDelivery) -> Bytes {
+    let event = &delivery.event;
+    let body = json!({
+        "id": event.id,
+        "eventType": event.type_,
+        "tenantId": event.tenant,
+        "deviceId": event.device,
+        "timestamp": event.at / 1000,
+        "data": event.data,
+    });
+    Bytes::from(body.to_string())
+}
+
+fn request(delivery: &DueDelivery, now_s: i64) -> Result<PostRequest, EgressError> {
+    let body = body(delivery);
+    let webhook = &delivery.webhook;
+    let id = delivery.event.id.as_str();
+    let ours = [
+        ("content-type", "application/json".to_owned()),
+        ("x-rijan-signature", signature::rijan(&webhook.secret, &body)),
+        ("x-rijan-attempt", delivery.attempt.to_string()),
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", now_s.to_string()),
+        ("webhook-signature", signature::standard(std::slice::from_ref(&webhook.secret), id, now_s, &body)),
+    ];
+    let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
+    let theirs = webhook.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+    // What a tenant adds cannot stand in for what we sign with.
+    let theirs = theirs.filter(|(name, _)| !is_reserved(name));
+    let headers = theirs
+        .chain(ours)
+        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
+        .collect();
+    let url = url::Url::parse(&webhook.url).map_err(|_| crate::egress::InvalidTarget::Syntax)?;
+    Ok(PostRequest { url, headers, body, timeout: Duration::from_millis(u64::from(webhook.timeout_ms)) })
+}
+
+/// Headers that only the gateway sets.
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("webhook-")
+        || name.starts_with("x-rijan-")
+        || ["host", "content-length", "content-type", "transfer-encoding", "connection"].contains(&name.as_str())
+}

@@ -1,0 +1,11 @@
+//! Telling tenants what happened: deliveries that were written with their event, posted until the receiver took them.
+//!
+//! Promises: at least once, or the dead letter queue; every attempt sends the same bytes; a slow receiver holds back
+//! nobody else. Not here: which webhook wants which event (the store writes deliveries with the event) and where one
+//! may connect (`egress`).
+
+mod deliverer;
+mod signature;
+
+pub use deliverer::{DeliverySettings, is_reserved, run};
+pub use signature::{InvalidSecret, generate_secret, standard_form, validate_secret};
