@@ -1,0 +1,5 @@
+//! What the operator does, with the master password.
+
+pub(super) mod audit;
+pub(super) mod devices;
+pub(super) mod tenants;

@@ -1,0 +1,185 @@
+//! The one error table: what went wrong, its public code, its HTTP status. Each code has a page under docs/errors/.
+
+use super::request::request_id;
+use crate::outbound::accept::AcceptError;
+use crate::store::StoreError;
+use crate::whatsapp::DirectoryError;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+use std::any::Any;
+
+/// One bad field: its name, as the client wrote it, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    pub field: String,
+    pub message: String,
+}
+
+#[derive(Debug)]
+pub enum ApiError {
+    Unauthorized,
+    InvalidApiKey,
+    InvalidMasterKey,
+    Forbidden(&'static str),
+    Validation(Vec<FieldError>),
+    NotFound(&'static str),
+    MethodNotAllowed,
+    DeviceNotConnected(&'static str),
+    Conflict(String),
+    IdempotencyMismatch,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    Overloaded(&'static str),
+    UpstreamTimeout(&'static str),
+    /// The cause is for the log; the client reads that something failed.
+    Internal(String),
+}
+
+impl ApiError {
+    /// Every code with its status, for the documentation and its test.
+    pub const CODES: [(&'static str, u16); 15] = [
+        ("UNAUTHORIZED", 401),
+        ("INVALID_API_KEY", 401),
+        ("INVALID_MASTER_KEY", 401),
+        ("FORBIDDEN", 403),
+        ("VALIDATION_ERROR", 400),
+        ("NOT_FOUND", 404),
+        ("METHOD_NOT_ALLOWED", 405),
+        ("DEVICE_NOT_CONNECTED", 409),
+        ("CONFLICT", 409),
+        ("IDEMPOTENCY_MISMATCH", 409),
+        ("PAYLOAD_TOO_LARGE", 413),
+        ("UNSUPPORTED_MEDIA_TYPE", 415),
+        ("OVERLOADED", 503),
+        ("UPSTREAM_TIMEOUT", 504),
+        ("INTERNAL_ERROR", 500),
+    ];
+
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Validation(vec![FieldError { field: field.to_owned(), message: message.into() }])
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::InvalidApiKey => "INVALID_API_KEY",
+            Self::InvalidMasterKey => "INVALID_MASTER_KEY",
+            Self::Forbidden(_) => "FORBIDDEN",
+            Self::Validation(_) => "VALIDATION_ERROR",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::DeviceNotConnected(_) => "DEVICE_NOT_CONNECTED",
+            Self::Conflict(_) => "CONFLICT",
+            Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::Overloaded(_) => "OVERLOADED",
+            Self::UpstreamTimeout(_) => "UPSTREAM_TIMEOUT",
+            Self::Internal(_) => "INTERNAL_ERROR",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        let found = Self::CODES.iter().find(|(code, _)| *code == self.code());
+        found.and_then(|(_, status)| StatusCode::from_u16(*status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Unauthorized => "give an API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\"".into(),
+            Self::InvalidApiKey => "the API key is not valid, was revoked, or has expired".into(),
+            Self::InvalidMasterKey => "give the master password as \"X-Master-Key: <password>\"".into(),
+            Self::Forbidden(why) | Self::DeviceNotConnected(why) => (*why).into(),
+            Self::Validation(_) => "the request has fields that need correction; see details".into(),
+            Self::NotFound(what) => format!("no such {what}"),
+            Self::MethodNotAllowed => "this route does not take this method".into(),
+            Self::Conflict(why) => why.clone(),
+            Self::IdempotencyMismatch => "this idempotency key was used for another request".into(),
+            Self::PayloadTooLarge => "the body is larger than this server accepts".into(),
+            Self::UnsupportedMediaType => "send JSON with \"Content-Type: application/json\"".into(),
+            Self::Overloaded(why) | Self::UpstreamTimeout(why) => (*why).into(),
+            Self::Internal(_) => "something failed on our side; the request id names it in the log".into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Internal(cause) = &self {
+            tracing::error!(cause, request = request_id(), "a request failed");
+        }
+        let mut error = json!({ "code": self.code(), "message": self.message() });
+        if let Self::Validation(details) = &self {
+            error["details"] = json!(details);
+        }
+        let body = json!({ "success": false, "error": error, "requestId": request_id() });
+        (self.status(), Json(body)).into_response()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound("resource"),
+            StoreError::Conflict(what) => Self::Conflict(what.into()),
+            StoreError::Fenced => Self::Conflict("another instance owns this device".into()),
+            StoreError::Closed => Self::Overloaded("the server is stopping"),
+            other => Self::Internal(format!("{other}: {other:?}")),
+        }
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::NotFound => Self::NotFound("device"),
+            DirectoryError::OwnedElsewhere => Self::Conflict("another instance owns this device".into()),
+            DirectoryError::AlreadyLinked => Self::Conflict("the device is already linked; log out first".into()),
+            DirectoryError::Timeout => Self::UpstreamTimeout("whatsapp gave no code in time; try again"),
+            DirectoryError::Refused(why) => Self::Conflict(format!("whatsapp refused: {why}")),
+            DirectoryError::Stopping => Self::Overloaded("the server is stopping"),
+            DirectoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AcceptError> for ApiError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::IdempotencyMismatch => Self::IdempotencyMismatch,
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}
+
+pub(super) async fn no_such_route() -> ApiError {
+    ApiError::NotFound("route")
+}
+
+pub(super) async fn no_such_method() -> ApiError {
+    ApiError::MethodNotAllowed
+}
+
+/// A handler that panicked: the caller gets the one shape, the log gets what is known.
+pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    ApiError::Internal(format!("a handler panicked: {}", text.unwrap_or_default())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_page() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors");
+        for (code, status) in ApiError::CODES {
+            let page = std::fs::read_to_string(folder.join(format!("{code}.md"))).unwrap_or_default();
+            assert!(page.contains(&format!("HTTP {status}")), "docs/errors/{code}.md must say HTTP {status}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading a JSON body field by field, so that every bad field is reported at once, by name, with the fix.
+//! Fields that are not known are ignored: existing clients send more than we read.
+
+use super::error::{ApiError, FieldError};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+/// An object from the request's body, and what was found wrong with it so far.
+pub(super) struct Fields {
+    object: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(failed) if failed.status() == 413 => ApiError::PayloadTooLarge,
+            _ => ApiError::field("body", "could not be read"),
+        })?;
+        if bytes.is_empty() {
+            return Ok(Self { object: Map::new(), errors: Vec::new() });
+        }
+        let is_json = kind.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
+        if !is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(object)) => Ok(Self { object, errors: Vec::new() }),
+            Ok(_) => Err(ApiError::field("body", "must be a JSON object")),
+            Err(error) => {
+                let place = format!("is not valid JSON at line {}, column {}", error.line(), error.column());
+                Err(ApiError::field("body", place))
+            }
+        }
+    }
+}
+
+impl Fields {
+    pub(super) fn wrong(&mut self, field: &str, message: impl Into<String>) {
+        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
+    }
+
+    /// A text between these lengths in characters; `None` when it is missing, which is an error for `required`.
+    pub(super) fn text(
+        &mut self,
+        field: &str,
+        chars: std::ops::RangeInclusive<usize>,
+        required: bool,
+    ) -> Option<String> {
+        let (min, max) = (*chars.start(), *chars.end());
+        match self.object.get(field) {
+            Some(Value::String(text)) => {
+                let text = text.clone();
+                if chars.contains(&text.chars().count()) {
+                    return Some(text);
+                }
+                self.wrong(field, format!("must have {min} to {max} characters"));
+            }
+            None | Some(Value::Null) if !required => {}
+            None | Some(Value::Null) => self.wrong(field, "is required"),
+            Some(_) => self.wrong(field, "must be a text"),
+        }
+        None
+    }
+
+    /// A text that `parse` understands; its error says what is wrong.
+    pub(super) fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        field: &str,
+        required: bool,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        const TEXT_CHARS_MAX: usize = 4_096;
+        let text = self.text(field, 0..=TEXT_CHARS_MAX, required)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    pub(super) fn whole(&mut self, field: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n));
+                if number.is_none() {
+                    self.wrong(field, format!("must be a whole number from {} to {}", range.start(), range.end()));
+                }
+                number
+            }
+        }
+    }
+
+    pub(super) fn flag(&mut self, field: &str) -> Option<bool> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(_) => {
+                self.wrong(field, "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// A list of texts; each one that `parse` refuses is named by its place.
+    pub(super) fn list<T, E: std::fmt::Display>(
+        &mut self,
+        field: &str,
+        count: std::ops::RangeInclusive<usize>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let items = match self.object.get(field) {
+            None | Some(Value::Null) if *count.start() == 0 => return None,
+            None | Some(Value::Null) => {
+                self.wrong(field, "is required");
+                return None;
+            }
+            Some(Value::Array(items)) => items.clone(),
+            Some(_) => {
+                self.wrong(field, "must be a list");
+                return None;
+            }
+        };
+        if !count.contains(&items.len()) {
+            self.wrong(field, format!("must have {} to {} entries", count.start(), count.end()));
+            return None;
+        }
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item.as_str().map(&parse) {
+                Some(Ok(value)) => values.push(value),
+                Some(Err(error)) => self.wrong(&format!("{field}[{index}]"), error.to_string()),
+                None => self.wrong(&format!("{field}[{index}]"), "must be a text"),
+            }
+        }
+        Some(values)
+    }
+
+    /// An object whose values are texts.
+    pub(super) fn texts(&mut self, field: &str, count_max: usize) -> Option<Vec<(String, String)>> {
+        let object = match self.object.get(field) {
+            None | Some(Value::Null) => return None,
+            Some(Value::Object(object)) => object.clone(),
+            Some(_) => {
+                self.wrong(field, "must be an object of texts");
+                return None;
+            }
+        };
+        if object.len() > count_max {
+            self.wrong(field, format!("must have at most {count_max} entries"));
+            return None;
+        }
+        let mut texts = Vec::with_capacity(object.len());
+        for (name, value) in object {
+            match value.as_str() {
+                Some(text) => texts.push((name, text.to_owned())),
+                None => self.wrong(&format!("{field}.{name}"), "must be a text"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// Ends the reading: every error at once, or nothing.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.errors)) }
+    }
+}

@@ -1,0 +1,56 @@
+//! The listener: bounded connections, bounded waiting for a request's head, and an end that finishes what began.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Clone, Copy)]
+pub struct ServeSettings {
+    /// Connections at once; one more waits in the listener's queue.
+    pub connections_max: usize,
+    /// How long a client may take for the head of a request.
+    pub header_read_timeout: Duration,
+    /// How long requests in flight may take when the server stops.
+    pub shutdown_grace: Duration,
+}
+
+/// Serves until `stop`, then finishes what is in flight. Returns whether all of it was finished in time.
+pub async fn serve(listener: TcpListener, router: Router, settings: ServeSettings, stop: CancellationToken) -> bool {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = places.clone().acquire_owned() => place,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (Ok(place), Ok((socket, _))) = (place, accepted) else {
+            // Out of file descriptors, mostly: the next attempt must not spin.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let _ = socket.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.header_read_timeout)
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that breaks off is no event of ours.
+            let _ = watched.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(settings.shutdown_grace, graceful.shutdown()).await.is_ok()
+}

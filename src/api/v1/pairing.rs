@@ -1,0 +1,105 @@
+//! Linking a device by QR or by code.
+
+use super::device_id;
+use crate::api::Api;
+use crate::api::caller::Tenant;
+use crate::api::envelope::enveloped;
+use crate::api::error::ApiError;
+use crate::api::fields::Fields;
+use crate::domain::jid::PhoneNumber;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use qrcode::{Color, EcLevel, QrCode};
+use serde_json::json;
+
+/// Pixels of one square of the code, and squares of white around it as the standard asks (ISO/IEC 18004).
+const MODULE_PIXELS: usize = 6;
+const QUIET_MODULES: usize = 4;
+
+/// `Accept: image/png` and `image/svg+xml` answer the picture; anything else JSON with the picture as a data URL.
+pub(in crate::api) async fn qr(
+    State(api): State<Api>,
+    tenant: Tenant,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    tenant.may("manage")?;
+    let id = device_id(&id)?;
+    let qr = api.directory.pairing_qr(&tenant.id, &id, api.settings.pairing_wait).await?;
+    api.store.audit(tenant.audit("device.qr_requested", "device", id.as_str())).await?;
+    let drawn = QrCode::with_error_correction_level(qr.text.as_bytes(), EcLevel::L)
+        .map_err(|error| ApiError::Internal(format!("a qr code could not be drawn: {error}")))?;
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("image/svg+xml") {
+        let svg = drawn.render::<qrcode::render::svg::Color<'_>>().min_dimensions(256, 256).build();
+        return Ok(([(CONTENT_TYPE, "image/svg+xml")], svg).into_response());
+    }
+    let png = png(&drawn).map_err(|error| ApiError::Internal(format!("a png could not be written: {error}")))?;
+    if accept.contains("image/png") {
+        return Ok(([(CONTENT_TYPE, "image/png")], png).into_response());
+    }
+    let data = json!({
+        "qr_code": format!("data:image/png;base64,{}", BASE64.encode(png)),
+        "qr_text": qr.text,
+        "expires_at": qr.expires_at,
+        "message": "scan this with WhatsApp: Settings, Linked devices, Link a device",
+    });
+    Ok(enveloped(data).into_response())
+}
+
+pub(in crate::api) async fn code(
+    State(api): State<Api>,
+    tenant: Tenant,
+    Path(id): Path<String>,
+    mut fields: Fields,
+) -> Result<Response, ApiError> {
+    tenant.may("manage")?;
+    let id = device_id(&id)?;
+    let phone = fields.parsed("phone_number", true, phone_number);
+    fields.finish()?;
+    let Some(phone) = phone else { return Err(ApiError::field("phone_number", "is required")) };
+    let pairing = api.directory.pairing_code(&tenant.id, &id, &phone, api.settings.pairing_wait).await?;
+    api.store.audit(tenant.audit("device.pairing_code_requested", "device", id.as_str())).await?;
+    let data = json!({
+        "pairing_code": pairing.code,
+        "phone_number": phone,
+        "expires_at": pairing.expires_at,
+        "message": "type this code into WhatsApp: Settings, Linked devices, Link with phone number",
+    });
+    Ok(enveloped(data).into_response())
+}
+
+/// Pairing takes 10 to 15 digits; shorter numbers exist but WhatsApp links none of them.
+fn phone_number(text: &str) -> Result<PhoneNumber, String> {
+    const DIGITS_MIN: usize = 10;
+    let phone = PhoneNumber::parse(text).map_err(|error| error.to_string())?;
+    if phone.as_str().len() < DIGITS_MIN {
+        return Err("must have 10 to 15 digits, with the country code".to_owned());
+    }
+    Ok(phone)
+}
+
+fn png(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
+    let modules = code.width();
+    let side = (modules + 2 * QUIET_MODULES) * MODULE_PIXELS;
+    let colors = code.to_colors();
+    let pixel = |x: usize, y: usize| {
+        let module = |pixel: usize| (pixel / MODULE_PIXELS).checked_sub(QUIET_MODULES).filter(|m| *m < modules);
+        match (module(x), module(y)) {
+            (Some(x), Some(y)) if colors[y * modules + x] == Color::Dark => 0_u8,
+            _ => 255,
+        }
+    };
+    let pixels: Vec<u8> = (0..side).flat_map(|y| (0..side).map(move |x| (x, y))).map(|(x, y)| pixel(x, y)).collect();
+    let mut bytes = Vec::new();
+    let side = u32::try_from(side).unwrap_or(u32::MAX);
+    let mut encoder = png::Encoder::new(&mut bytes, side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(&pixels)?;
+    Ok(bytes)
+}
