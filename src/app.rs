@@ -1,0 +1,131 @@
+//! Puts the parts together and takes them apart again: the only file that knows every module.
+
+use crate::api::{self, Api, ApiSettings};
+use crate::config::Settings;
+use crate::domain::clock::Clock;
+use crate::egress::Egress;
+use crate::store::{OpenError, Store};
+use crate::telemetry::metrics::Metrics;
+use crate::whatsapp::Directory;
+use crate::{inbound, outbound, webhooks};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Why a gateway does not start. One line each, with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("cannot listen on {address}: {source}; stop what uses the port, or set PORT")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot prepare TLS: {0}")]
+    Tls(String),
+    #[error("cannot set up metrics: {0}")]
+    Metrics(prometheus::Error),
+    #[error("cannot read the store: {0}")]
+    Read(#[from] crate::store::StoreError),
+}
+
+/// How often old idempotency keys are forgotten.
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A running gateway.
+pub struct App {
+    pub address: SocketAddr,
+    api: Api,
+    /// Stops the listener; requests in flight go on.
+    stop_listening: CancellationToken,
+    /// Stops the loops, once nobody can give them new work.
+    stop_working: CancellationToken,
+    listener: JoinHandle<bool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        // Fails when it is installed already, by another gateway of this process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        let address = listener.local_addr().unwrap_or(settings.listen);
+        let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
+        let clock = Clock::system();
+        let store = Store::open(&settings.store, &settings.master_key, clock, metrics.clone())?;
+        let egress = Egress::new(settings.egress).map_err(|error| StartError::Tls(error.to_string()))?;
+        let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone());
+        count(&store, &metrics).await?;
+
+        let api_settings = ApiSettings {
+            master_key: settings.master_key,
+            body_bytes_max: settings.body_bytes_max,
+            queue_while_offline: settings.queue_while_offline,
+            pairing_wait: settings.pairing_wait,
+        };
+        let api = Api::new(store.clone(), directory.clone(), egress.clone(), metrics.clone(), api_settings);
+        let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let router = api::router(api.clone());
+        let listener = tokio::spawn(api::serve(listener, router, settings.serve, stop_listening.clone()));
+        let stop = || stop_working.clone();
+        let workers = vec![
+            tokio::spawn(inbound::run(store.clone(), metrics.clone(), stop())),
+            tokio::spawn(outbound::run(store.clone(), directory.clone(), metrics.clone(), stop())),
+            tokio::spawn(webhooks::run(store.clone(), egress, metrics, settings.webhooks, stop())),
+            tokio::spawn(clean(store, settings.idempotency_keep, stop())),
+            tokio::spawn({
+                let directory = directory.clone();
+                async move { directory.keep_leases().await }
+            }),
+            tokio::spawn(async move {
+                if let Err(error) = directory.resume_all().await {
+                    tracing::error!(%error, "devices were not resumed");
+                }
+            }),
+        ];
+        tracing::info!(%address, "the gateway listens");
+        Ok(Self { address, api, stop_listening, stop_working, listener, workers })
+    }
+
+    /// Stops taking requests, finishes what is in flight, closes the devices' connections, flushes the store. Returns
+    /// whether everything ended as it should.
+    pub async fn stop(self) -> bool {
+        self.api.drain();
+        self.stop_listening.cancel();
+        let mut clean = self.listener.await.unwrap_or(false);
+        self.stop_working.cancel();
+        self.api.directory.shut_down().await;
+        for worker in self.workers {
+            clean &= worker.await.is_ok();
+        }
+        self.api.store.close().await;
+        tracing::info!(clean, "the gateway has stopped");
+        clean
+    }
+}
+
+/// Sets the gauges once; afterwards they are kept by increments.
+async fn count(store: &Store, metrics: &Metrics) -> Result<(), crate::store::StoreError> {
+    let totals = store.totals().await?;
+    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.tenants_active.set(gauge(totals.tenants_active));
+    metrics.devices_total.set(gauge(totals.devices));
+    metrics.webhooks_registered.set(gauge(totals.webhooks));
+    Ok(())
+}
+
+async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
+    loop {
+        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
+            tracing::error!(%error, "old idempotency keys were not forgotten");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CLEAN_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line.
+
+use crate::app::App;
+use crate::config::{self, Settings, Sources};
+use crate::telemetry::logs;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A multi-tenant WhatsApp gateway.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(Serve),
+    /// Print the commented default configuration.
+    DefaultConfig,
+    /// The product without a phone: simulator, gateway, demo tenant, contact, webhook receiver.
+    #[cfg(feature = "sandbox")]
+    Sandbox(crate::sandbox::Options),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Configuration file; config/gateway.toml is read when it is there.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(long)]
+    host: Option<String>,
+    /// Port to listen on.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+impl Serve {
+    fn sources(&self) -> Sources {
+        let flag = |key: &str, value: Option<String>| value.map(|value| (key.to_owned(), value));
+        let port = self.port.map(|port| port.to_string());
+        Sources {
+            file: self.config.clone(),
+            file_if_there: Some(PathBuf::from("config/gateway.toml")),
+            environment: std::env::vars().collect(),
+            flags: [flag("server.host", self.host.clone()), flag("server.port", port)].into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// Exit code of a command that was told wrong, and of one that failed.
+const USAGE: u8 = 2;
+const FAILED: u8 = 1;
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command prints is its output")]
+pub async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::DefaultConfig => {
+            print!("{}", config::DEFAULTS);
+            ExitCode::SUCCESS
+        }
+        Command::Serve(serve) => match config::load(&serve.sources()) {
+            Ok(settings) => run_gateway(settings).await,
+            Err(errors) => {
+                eprintln!("the configuration needs correction:\n{errors}");
+                ExitCode::from(USAGE)
+            }
+        },
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(options) => crate::sandbox::run(options).await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the reason for not starting is for the person who started it")]
+async fn run_gateway(settings: Settings) -> ExitCode {
+    logs::start(&settings.log_level, settings.log_format);
+    let app = match App::start(settings).await {
+        Ok(app) => app,
+        Err(error) => {
+            eprintln!("rijan does not start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    told_to_stop().await;
+    if app.stop().await { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// Returns at Ctrl-C or SIGTERM.
+pub(crate) async fn told_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
