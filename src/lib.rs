@@ -3,4 +3,18 @@
 //! Direction: `domain` knows nobody; `store`, `egress` and `telemetry` know `domain`; `whatsapp` speaks to WhatsApp;
 //! `inbound`, `outbound` and `webhooks` move rows; `api` is the front; `app` alone knows them all.
 
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod egress;
+pub mod inbound;
+pub mod outbound;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod store;
+pub mod telemetry;
+pub mod vault;
+pub mod webhooks;
+pub mod whatsapp;
