@@ -1,1 +1,8 @@
+//! The integration tests: the real binary, the real client library, real SQLite, real HTTP, a simulated phone.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
+mod api;
+mod at_rest;
+mod crash;
+mod start;
+mod support;

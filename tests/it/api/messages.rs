@@ -1,0 +1,81 @@
+//! Sending text.
+
+use crate::support::{Gateway, Phones, answer, simulator, text, until};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_and_request_is_one_message_and_another_request_is_refused() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+
+    let first = gateway.send_text("once", "key").await.unwrap();
+    let again = gateway.send_text("once", "key").await.unwrap();
+    let other = json!({ "to": gateway.info["contactPhone"], "text": "twice", "idempotencyKey": "key" });
+    let (status, body) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&other)).await;
+
+    assert_eq!(first, again);
+    assert_eq!((status, &body["error"]["code"]), (409, &json!("IDEMPOTENCY_MISMATCH")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_message_fails_with_whatsapps_code_and_the_next_one_goes_out() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let phones = Phones::of(&simulator);
+    let nack = json!({ "match": { "tag": "message", "direction": "in" }, "action": "nack", "code": "463", "count": 1 });
+    phones.post("/faults", nack).await;
+
+    let refused = gateway.send_text("too cold", "a").await.unwrap();
+    let path = gateway.device(&format!("/messages/{}/status", text(&refused["id"])));
+    let status = until("the refusal", async || {
+        let status = gateway.get(&path).await;
+        (status["status"] == "failed").then_some(status)
+    })
+    .await;
+    assert!(text(&status["lastError"]).contains("463"));
+
+    gateway.send_text("warm", "b").await.unwrap();
+    let inbox = phones.inbox(&text(&gateway.info["contactPhone"]), 0).await;
+    assert_eq!((inbox.len(), &inbox[0]["text"]), (1, &json!("warm")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_to_one_chat_arrive_in_the_order_of_acceptance() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let (phones, contact) = (Phones::of(&simulator), text(&gateway.info["contactPhone"]));
+    for number in 0..100 {
+        gateway.send_text(&number.to_string(), &format!("key {number}")).await.unwrap();
+    }
+
+    let inbox = until("a hundred arrivals", async || {
+        let inbox = phones.inbox(&contact, 0).await;
+        (inbox.len() >= 100).then_some(inbox)
+    })
+    .await;
+
+    let order: Vec<String> = inbox.iter().map(|entry| text(&entry["text"])).collect();
+    let expected: Vec<String> = (0..100).map(|number: i32| number.to_string()).collect();
+    assert_eq!(order, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_not_linked_refuses_and_a_stopped_one_queues_until_it_runs() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let devices = format!("/admin/tenants/{}/devices", text(&gateway.info["tenantId"]));
+    let (_, made) = answer(gateway.admin("POST", &devices).json(&json!({ "label": "fresh" }))).await;
+    let fresh = format!("/v1/devices/{}/messages/text", text(&made["data"]["device"]["id"]));
+    let body = json!({ "to": gateway.info["contactPhone"], "text": "hi" });
+    let (status, refused) = answer(gateway.request("POST", &fresh).json(&body)).await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("DEVICE_NOT_CONNECTED")));
+
+    answer(gateway.request("POST", &gateway.device("/stop"))).await;
+    assert_eq!(gateway.get(&gateway.device("")).await["data"]["device"]["status"], "disconnected");
+    let queued = gateway.send_text("later", "key").await.unwrap();
+    let path = gateway.device(&format!("/messages/{}/status", text(&queued["id"])));
+    assert_eq!(gateway.get(&path).await["status"], "queued");
+
+    answer(gateway.request("POST", &gateway.device("/start"))).await;
+    until("the message to be read", async || (gateway.get(&path).await["status"] == "read").then_some(())).await;
+}

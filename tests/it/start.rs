@@ -1,0 +1,71 @@
+//! What keeps a gateway from starting: one clear line that says what to do, and an exit code that is not 0.
+
+use rijan::vault::api_key::sha256_hex;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn serve(folder: &Path, password: &str, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rijan"));
+    command.arg("serve").current_dir(folder);
+    command
+        .env_clear()
+        .env("PORT", "0")
+        .env("MASTER_KEY", sha256_hex(password))
+        .env("DATABASE_PATH", folder.join("data/rijan.db"));
+    command.envs(more.iter().copied());
+    command
+}
+
+fn refusal(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Starts a gateway, waits until it listens (its database is made by then), and kills it.
+fn make_database(folder: &Path, password: &str) {
+    let mut child = serve(folder, password, &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("the gateway listens")), "it ended instead");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_wrong_master_key_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    make_database(folder.path(), "right");
+
+    let text = refusal(&serve(folder.path(), "wrong", &[]).output().unwrap());
+
+    assert!(text.contains("the master key does not open the database"), "{text}");
+}
+
+#[test]
+fn an_unwritable_folder_and_a_missing_key_name_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let path = file.join("rijan.db").display().to_string();
+
+    let text = refusal(&serve(folder.path(), "x", &[("DATABASE_PATH", &path)]).output().unwrap());
+    assert!(text.contains("cannot write to the data folder") && text.contains("DATABASE_PATH"), "{text}");
+
+    let text = refusal(&serve(folder.path(), "x", &[("MASTER_KEY", "")]).output().unwrap());
+    assert!(text.contains("master_key: set MASTER_KEY to the SHA-256"), "{text}");
+}
+
+#[test]
+fn a_port_in_use_and_a_broken_database_name_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let text = refusal(&serve(folder.path(), "x", &[("PORT", &port)]).output().unwrap());
+    assert!(text.contains("cannot listen on") && text.contains("PORT"), "{text}");
+
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    std::fs::write(folder.path().join("data/rijan.db"), "this is not a database, and long enough to be read as one")
+        .unwrap();
+    let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
+    assert!(text.contains("is not a usable database") && text.contains("backup"), "{text}");
+}

@@ -1,0 +1,149 @@
+//! A gateway in a process of its own, beside a simulator in this one.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use whatsapp_simulator::Simulator;
+
+/// How long anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// `rijan sandbox --json`, killed when dropped.
+pub struct Gateway {
+    child: Child,
+    pub info: Value,
+    pub http: reqwest::Client,
+}
+
+impl Gateway {
+    pub fn start(data: &Path, simulator: &Simulator) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rijan"))
+            .args(["sandbox", "--json", "--port", "0", "--receiver-port", "0", "--simulator-url", &simulator.url()])
+            .arg("--data")
+            .arg(data)
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(std::fs::OpenOptions::new().create(true).append(true).open(data.join("gateway.log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let info = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let log = std::fs::read_to_string(data.join("gateway.log")).unwrap_or_default();
+            panic!("the sandbox printed {line:?} ({error}); its log:\n{log}")
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { child, info, http }
+    }
+
+    /// SIGKILL: no goodbye, no flush.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", text(&self.info["api"]))
+    }
+
+    /// A path below the demo device.
+    pub fn device(&self, path: &str) -> String {
+        format!("/v1/devices/{}{path}", text(&self.info["deviceId"]))
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method.parse().unwrap(), self.url(path))
+            .header("authorization", format!("Bearer {}", text(&self.info["apiKey"])))
+    }
+
+    pub fn admin(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.http.request(method, self.url(path)).header("x-master-key", text(&self.info["masterKey"]))
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        answer(self.request("GET", path)).await.1
+    }
+
+    pub async fn send_text(&self, body: &str, key: &str) -> Option<Value> {
+        let json = json!({ "to": self.info["contactPhone"], "text": body });
+        let path = self.device("/messages/text");
+        let sent = self.request("POST", &path).header("idempotency-key", key).json(&json).send().await.ok()?;
+        if !sent.status().is_success() {
+            return None;
+        }
+        sent.json().await.ok()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or(Value::Null))
+}
+
+/// The control API of the simulator.
+pub struct Phones {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Phones {
+    pub fn of(simulator: &Simulator) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { http: reqwest::Client::builder().no_proxy().build().unwrap(), base: simulator.url() }
+    }
+
+    /// Entries behind `after`; waits for one.
+    pub async fn inbox(&self, phone: &str, after: u64) -> Vec<Value> {
+        let url = format!("{}/accounts/{phone}/inbox?after={after}&wait_ms=20000", self.base);
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.http.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap().json().await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap().json().await.unwrap()
+    }
+}
+
+pub async fn simulator() -> Simulator {
+    Simulator::start(([127, 0, 0, 1], 0).into()).await.unwrap()
+}
+
+/// Asks until `found` answers; panics with `what` when it takes too long.
+pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = found().await {
+            return value;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
