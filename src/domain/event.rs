@@ -81,6 +81,10 @@ impl Subscription {
         }
     }
 
+    pub fn types(&self) -> &[EventType] {
+        &self.0
+    }
+
     pub fn covers(&self, type_: EventType) -> bool {
         self.0.contains(&type_)
     }
