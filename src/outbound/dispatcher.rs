@@ -6,7 +6,7 @@
 
 use crate::domain::ids::DeviceId;
 use crate::domain::outgoing::{Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
-use crate::store::{OutboxRow, Settled, Store, StoreError, Topic};
+use crate::store::{OutboxRow, Settled, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::{Connected, Directory};
 use futures_util::StreamExt;
@@ -63,32 +63,38 @@ struct Lane {
 impl Lane {
     /// Until the device goes offline, changes hands, or the gateway stops.
     async fn run(self, directory: Directory) {
-        let mut outbox = self.store.watch(Topic::Outbox);
+        let mut outbox = self.store.watch_outbox(&self.device.device);
         let mut changes = directory.changes();
-        let mut first = true;
+        let mut taken_back = false;
         while !self.stop.is_cancelled() && self.online(&directory) {
-            let result = match first {
-                true => self.store.requeue_claimed(&self.device.lease).await.map(|_| ()),
-                false => Ok(()),
-            };
-            let wait = match result.and(self.send_due().await) {
-                Ok(next) => {
-                    first = false;
-                    next
-                }
+            let wait = match self.turn(&mut taken_back).await {
+                Ok(wait) => wait,
                 Err(StoreError::Fenced) => return,
                 Err(error) => {
                     tracing::error!(device = %self.device.device, %error, "the outbox could not be read or written");
                     PAUSE_AFTER_ERROR
                 }
             };
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = outbox.changed() => {}
-                _ = changes.changed() => {}
-                () = tokio::time::sleep(wait) => {}
+            let until = tokio::time::Instant::now() + wait;
+            loop {
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = outbox.changed() => break,
+                    () = tokio::time::sleep_until(until) => break,
+                    // Some device came or went: this one's connection is looked at, its rows are not.
+                    _ = changes.changed() => if !self.online(&directory) { return },
+                }
             }
         }
+    }
+
+    /// Once, what an earlier life of this lane had in hand goes back to the queue; then everything due is sent.
+    async fn turn(&self, taken_back: &mut bool) -> Result<Duration, StoreError> {
+        if !*taken_back {
+            self.store.requeue_claimed(&self.device.lease).await?;
+            *taken_back = true;
+        }
+        self.send_due().await
     }
 
     fn online(&self, directory: &Directory) -> bool {

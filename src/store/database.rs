@@ -4,11 +4,12 @@
 //! commit. A batch closes at `batch_rows_max` requests or `batch_ms_max` of work, whichever is first; nobody waits for
 //! a batch to fill. Queues are bounded: a full one makes the caller wait, which is the back-pressure.
 
-use super::wake::{Topic, TopicSet, Wakes};
+use super::wake::{Topic, Touched, Wakes};
 use super::{Result, StoreError};
+use crate::domain::ids::DeviceId;
 use crate::telemetry::metrics::Metrics;
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -32,15 +33,18 @@ pub(super) struct Batching {
 /// A write in progress. Derefs to the connection for SQL.
 pub struct Tx<'a> {
     conn: &'a Connection,
-    touched: Cell<TopicSet>,
+    touched: RefCell<Touched>,
 }
 
 impl Tx<'_> {
     /// Wakes the topic's waiters after the commit.
     pub fn wake(&self, topic: Topic) {
-        let mut touched = self.touched.get();
-        touched.add(topic);
-        self.touched.set(touched);
+        self.touched.borrow_mut().topic(topic);
+    }
+
+    /// Wakes who sends for this device after the commit.
+    pub fn wake_outbox(&self, device: &DeviceId) {
+        self.touched.borrow_mut().outbox(device);
     }
 }
 
@@ -178,7 +182,7 @@ impl Writer {
     fn batch(&self, first: WriteRequest, requests: &mut mpsc::Receiver<WriteRequest>) -> Option<oneshot::Sender<()>> {
         let began = Instant::now();
         let mut finishes: Vec<Finish> = Vec::new();
-        let mut touched = TopicSet::default();
+        let mut touched = Touched::default();
         let mut stop = None;
         let mut begun = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Arc::new);
         let mut next = Some(first);
@@ -193,7 +197,7 @@ impl Writer {
                     if begun.is_ok() {
                         let (finish, topics) = self.one(run, &mut begun);
                         finishes.push(finish);
-                        touched.merge(topics);
+                        touched.merge(&topics);
                     }
                 }
             }
@@ -206,7 +210,7 @@ impl Writer {
             tracing::error!(%error, "a batch of the store was not committed");
             let _ = self.conn.execute_batch("ROLLBACK");
         } else {
-            self.wakes.fire(touched);
+            self.wakes.fire(&touched);
         }
         self.metrics.store_commit(began.elapsed(), finishes.len());
         for finish in finishes {
@@ -215,8 +219,8 @@ impl Writer {
         stop
     }
 
-    fn one(&self, run: Operation, begun: &mut std::result::Result<(), Arc<rusqlite::Error>>) -> (Finish, TopicSet) {
-        let tx = Tx { conn: &self.conn, touched: Cell::new(TopicSet::default()) };
+    fn one(&self, run: Operation, begun: &mut std::result::Result<(), Arc<rusqlite::Error>>) -> (Finish, Touched) {
+        let tx = Tx { conn: &self.conn, touched: RefCell::default() };
         *begun = self.statement("SAVEPOINT request");
         let (keep, finish) = run(&tx);
         if !keep && begun.is_ok() {
@@ -231,7 +235,7 @@ impl Writer {
         } else if begun.is_ok() {
             *begun = self.statement("RELEASE request");
         }
-        (finish, if keep { tx.touched.get() } else { TopicSet::default() })
+        (finish, if keep { tx.touched.into_inner() } else { Touched::default() })
     }
 
     fn statement(&self, sql: &str) -> std::result::Result<(), Arc<rusqlite::Error>> {

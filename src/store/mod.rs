@@ -39,6 +39,7 @@ pub use wake::Topic;
 pub use webhooks::{WebhookRow, WebhookSpec};
 
 use crate::domain::clock::Clock;
+use crate::domain::ids::DeviceId;
 use crate::vault::Vault;
 use std::sync::Arc;
 
@@ -94,6 +95,11 @@ impl Store {
     /// Resolves after the next commit that touched `topic`, or at once if one happened since `watch` last resolved.
     pub fn watch(&self, topic: Topic) -> wake::Watch {
         self.db.wakes().watch(topic)
+    }
+
+    /// As [`Store::watch`], for the messages of one device that are on their way out.
+    pub fn watch_outbox(&self, device: &DeviceId) -> wake::Watch {
+        self.db.wakes().watch_outbox(device)
     }
 
     /// Waits until everything submitted so far is on disk, then stops the threads.

@@ -2,7 +2,7 @@
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
 use super::device_locks::Lease;
-use super::{Result, Store, StoreError, Topic, Tx, events};
+use super::{Result, Store, StoreError, Tx, events};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
@@ -111,7 +111,7 @@ impl Store {
                     content,
                     now
                 ])?;
-                tx.wake(Topic::Outbox);
+                tx.wake_outbox(&device);
                 Ok(Accepted::New)
             })
             .await
@@ -208,7 +208,7 @@ impl Store {
             .write(move |tx| {
                 lease.check(tx)?;
                 settled.iter().try_for_each(|one| settle(tx, &lease.device, one, now))?;
-                tx.wake(Topic::Outbox);
+                tx.wake_outbox(&lease.device);
                 Ok(())
             })
             .await

@@ -1,52 +1,83 @@
 //! Who waits for a commit. A wake carries nothing but the fact; the woken reads the store.
 
+use crate::domain::ids::DeviceId;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// What a commit may concern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Topic {
-    Outbox,
     Inbox,
     Events,
     Deliveries,
     Devices,
 }
 
-const TOPICS: usize = 5;
+const TOPICS: usize = 4;
 
 #[derive(Debug)]
-pub(super) struct Wakes([watch::Sender<u64>; TOPICS]);
+pub(super) struct Wakes {
+    topics: [watch::Sender<u64>; TOPICS],
+    /// One per device whose outbox somebody waits for: a thousand lanes must not wake for one message.
+    outboxes: Mutex<HashMap<DeviceId, watch::Sender<u64>>>,
+}
 
 impl Wakes {
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| watch::Sender::new(0)))
+        Self { topics: std::array::from_fn(|_| watch::Sender::new(0)), outboxes: Mutex::default() }
     }
 
-    pub(super) fn fire(&self, topics: TopicSet) {
-        for (index, sender) in self.0.iter().enumerate() {
-            if topics.0 & (1 << index) != 0 {
+    pub(super) fn fire(&self, touched: &Touched) {
+        for (index, sender) in self.topics.iter().enumerate() {
+            if touched.topics & (1 << index) != 0 {
                 sender.send_modify(|count| *count += 1);
+            }
+        }
+        if touched.outboxes.is_empty() {
+            return;
+        }
+        let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        for device in &touched.outboxes {
+            if outboxes.get(device).is_some_and(|sender| sender.send(0).is_err()) {
+                // Nobody waits for this device any more.
+                outboxes.remove(device);
             }
         }
     }
 
     pub(super) fn watch(&self, topic: Topic) -> Watch {
-        Watch(self.0[topic as usize].subscribe())
+        Watch(self.topics[topic as usize].subscribe())
+    }
+
+    pub(super) fn watch_outbox(&self, device: &DeviceId) -> Watch {
+        let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        Watch(outboxes.entry(device.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe())
     }
 }
 
-/// The topics that one transaction touched.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct TopicSet(u8);
+/// What one transaction touched.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Touched {
+    topics: u8,
+    outboxes: Vec<DeviceId>,
+}
 
-impl TopicSet {
-    pub(super) fn add(&mut self, topic: Topic) {
-        self.0 |= 1 << topic as u8;
+impl Touched {
+    pub(super) fn topic(&mut self, topic: Topic) {
+        self.topics |= 1 << topic as u8;
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
-        self.0 |= other.0;
+    pub(super) fn outbox(&mut self, device: &DeviceId) {
+        if !self.outboxes.contains(device) {
+            self.outboxes.push(device.clone());
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.topics |= other.topics;
+        other.outboxes.iter().for_each(|device| self.outbox(device));
     }
 }
 
