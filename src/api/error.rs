@@ -5,7 +5,8 @@ use crate::outbound::accept::AcceptError;
 use crate::store::StoreError;
 use crate::whatsapp::DirectoryError;
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -116,7 +117,12 @@ impl IntoResponse for ApiError {
             error["details"] = json!(details);
         }
         let body = json!({ "success": false, "error": error, "requestId": request_id() });
-        (self.status(), Json(body)).into_response()
+        let mut response = (self.status(), Json(body)).into_response();
+        if matches!(self, Self::PayloadTooLarge) {
+            // The rest of the body is not read, so the connection ends here; a client must not send another request on it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

@@ -109,18 +109,21 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Links the demo device, unless it is linked and comes back by itself.
+    /// Links the demo device. One that is linked comes back by itself, unless its phone is gone with its simulator.
     async fn link(&self) -> Result<()> {
         let id = &self.world.device_id;
-        let settled = until("the demo device's status", || async {
-            let status = self.status(id).await?;
-            Ok((status != "connecting").then_some(status))
-        })
-        .await?;
-        if settled != "connected" {
-            self.pair_by_qr(id, DEVICE_PHONE).await?;
+        let session = self.tenant.get(&format!("/v1/devices/{id}/session")).await?;
+        if session["data"]["has_session"] == true {
+            let settled = until("the demo device's return", || async {
+                let status = self.status(id).await?;
+                Ok(["connected", "needs_pairing", "failed"].contains(&status.as_str()).then_some(status))
+            })
+            .await?;
+            if settled == "connected" {
+                return Ok(());
+            }
         }
-        Ok(())
+        self.pair_by_qr(id, DEVICE_PHONE).await
     }
 
     pub(super) async fn status(&self, device: &str) -> Result<String> {

@@ -73,9 +73,8 @@ fn row(inbound: &InboundMessage) -> Option<NewInboxRow> {
 /// The message as it may be stored, or `None` when nothing is left that a person would call a message.
 fn without_keys(message: &wa::Message) -> Option<wa::Message> {
     if let Some(protocol) = message.protocol_message.as_option() {
-        let told = protocol.edited_message.is_set()
-            || protocol.r#type.as_ref().is_some_and(|t| format!("{t:?}").contains("REVOKE"));
-        if !told {
+        let is_delete = protocol.r#type == Some(wa::message::protocol_message::Type::REVOKE);
+        if !is_delete && !protocol.edited_message.is_set() {
             return None;
         }
     }

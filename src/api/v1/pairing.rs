@@ -13,6 +13,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use qrcode::render::unicode::Dense1x2;
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::json;
 
@@ -20,7 +21,8 @@ use serde_json::json;
 const MODULE_PIXELS: usize = 6;
 const QUIET_MODULES: usize = 4;
 
-/// `Accept: image/png` and `image/svg+xml` answer the picture; anything else JSON with the picture as a data URL.
+/// `Accept: image/png` and `image/svg+xml` answer the picture, `text/plain` one for a terminal; anything else JSON with
+/// the picture as a data URL.
 pub(in crate::api) async fn qr(
     State(api): State<Api>,
     tenant: Tenant,
@@ -37,6 +39,12 @@ pub(in crate::api) async fn qr(
     if accept.contains("image/svg+xml") {
         let svg = drawn.render::<qrcode::render::svg::Color<'_>>().min_dimensions(256, 256).build();
         return Ok(([(CONTENT_TYPE, "image/svg+xml")], svg).into_response());
+    }
+    if accept.contains("text/plain") {
+        // Light on dark, as most terminals are: dark modules are the terminal's own background.
+        let text =
+            drawn.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).quiet_zone(true).build();
+        return Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n")).into_response());
     }
     let png = png(&drawn).map_err(|error| ApiError::Internal(format!("a png could not be written: {error}")))?;
     if accept.contains("image/png") {
