@@ -25,19 +25,19 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Runs until `stop`; sends in flight are waited for.
 pub async fn run(store: Store, directory: Directory, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut changes = directory.changes();
-    let mut lanes: HashMap<DeviceId, (i64, JoinHandle<()>)> = HashMap::new();
+    let mut lanes: HashMap<DeviceId, (Connected, JoinHandle<()>)> = HashMap::new();
     while !stop.is_cancelled() {
         let connected = directory.connected();
         metrics.devices_connected.set(i64::try_from(connected.len()).unwrap_or(i64::MAX));
         lanes.retain(|_, (_, lane)| !lane.is_finished());
         for device in connected {
-            let epoch = device.lease.epoch;
-            let runs = lanes.get(&device.device).is_some_and(|(running, _)| *running == epoch);
-            if !runs {
-                let id = device.device.clone();
-                let lane = Lane { store: store.clone(), metrics: metrics.clone(), device, stop: stop.clone() };
-                lanes.insert(id, (epoch, tokio::spawn(lane.run(directory.clone()))));
+            // A new connection gets a lane of its own at once, though the old one's may still wait for a dead send.
+            if lanes.get(&device.device).is_some_and(|(served, _)| served.is_same_connection(&device)) {
+                continue;
             }
+            let (id, served) = (device.device.clone(), device.clone());
+            let lane = Lane { store: store.clone(), metrics: metrics.clone(), device, stop: stop.clone() };
+            lanes.insert(id, (served, tokio::spawn(lane.run(directory.clone()))));
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -62,6 +62,10 @@ pub struct Connected {
 }
 
 impl Connected {
+    pub fn is_same_connection(&self, other: &Self) -> bool {
+        self.sender.is_same(&other.sender)
+    }
+
     /// Sends under `wa_id` and returns what WhatsApp's server said of it.
     pub async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content) -> Outcome {
         self.sender.send(wa_id, chat, content).await
