@@ -29,8 +29,8 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 const PREFIX: &str = "RIJAN__";
 
-/// Where settings come from, lowest layer first.
-#[derive(Debug, Clone, Default)]
+/// Where settings come from, lowest layer first. Not `Debug`: the environment holds the master key.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// A file that must exist.
     pub file: Option<PathBuf>,

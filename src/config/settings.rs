@@ -216,6 +216,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_does_not_parse_is_not_repeated_in_the_error() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, "master_key = \"deadbeefdeadbeef\n").expect("write");
+        let sources = Sources { file: Some(file), ..Sources::default() };
+
+        let text = load(&sources).expect_err("refused").to_string();
+
+        assert!(!text.contains("deadbeef"), "{text}");
+        assert!(text.contains("line 1") && text.contains("gateway.toml"), "{text}");
+    }
+
+    #[test]
     fn a_master_key_of_digits_only_stays_a_text() {
         let digits = "1".repeat(64);
         let settings = load(&environment(&[("MASTER_KEY", &digits)])).expect("loads");

@@ -99,7 +99,12 @@ impl Tree {
     pub(super) fn new(figment: Figment) -> Result<Self, ConfigErrors> {
         let written: Dict = figment.extract().map_err(|error| {
             let source = error.metadata.as_ref().map(place);
-            ConfigErrors(vec![ConfigError { key: error.path.join("."), message: error.kind.to_string(), source }])
+            // A parser shows the line it stumbled over, and that line may hold the master key: only the place is told.
+            let shown = error.kind.to_string();
+            let place = shown.lines().next().filter(|line| line.starts_with("TOML parse error at line"));
+            let message = place.unwrap_or("could not be read; check its syntax").to_owned();
+            let key = if error.path.is_empty() { "the configuration".to_owned() } else { error.path.join(".") };
+            ConfigErrors(vec![ConfigError { key, message, source }])
         })?;
         let defaults: toml::Table = super::DEFAULTS.parse().unwrap_or_default();
         let mut known = BTreeSet::new();
