@@ -1,7 +1,8 @@
 //! API keys of tenants: `tenantId.issuedMs.expiresMs.salt.hmac`.
 //!
-//! The HMAC (SHA-256, keyed from the master key) over the first four parts is a cheap first filter against noise; what
-//! decides is the look-up of the key's SHA-256 in the store. So a changed master key revokes nobody: see [`plausible`].
+//! What decides is the look-up of the key's SHA-256 in the store. [`plausible`] refuses noise by its form before that; it
+//! does not verify the HMAC (SHA-256, keyed from the master key, over the first four parts), so that a changed master key
+//! revokes nobody.
 
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::TenantId;
