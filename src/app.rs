@@ -1,10 +1,11 @@
 //! Puts the parts together and takes them apart again: the only file that knows every module.
 
-use crate::api::{self, Api, ApiSettings};
+use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::egress::Egress;
 use crate::store::{OpenError, Store};
+use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::Directory;
 use crate::{inbound, outbound, webhooks};
@@ -42,7 +43,7 @@ pub struct App {
     /// Stops the loops, once nobody can give them new work.
     stop_working: CancellationToken,
     listener: JoinHandle<bool>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<bool>>,
 }
 
 impl App {
@@ -58,32 +59,52 @@ impl App {
         let store = Store::open(&settings.store, &settings.master_key, clock, metrics.clone())?;
         let egress = Egress::new(settings.egress).map_err(|error| StartError::Tls(error.to_string()))?;
         let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone());
-        count(&store, &metrics).await?;
-
-        let api_settings = ApiSettings {
-            master_key: settings.master_key,
-            body_bytes_max: settings.body_bytes_max,
-            queue_while_offline: settings.queue_while_offline,
-            pairing_wait: settings.pairing_wait,
-        };
-        let api = Api::new(store.clone(), directory.clone(), egress.clone(), metrics.clone(), api_settings);
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let supervisor = Supervisor::new(stop_working.clone());
+        let api = Api::new(
+            store.clone(),
+            directory.clone(),
+            egress.clone(),
+            metrics.clone(),
+            supervisor.clone(),
+            settings.api,
+        );
+        api.count().await?;
         let router = api::router(api.clone());
         let listener = tokio::spawn(api::serve(listener, router, settings.serve, stop_listening.clone()));
-        let stop = || stop_working.clone();
+        let resumed = directory.clone();
         let workers = vec![
-            tokio::spawn(inbound::run(store.clone(), metrics.clone(), stop())),
-            tokio::spawn(outbound::run(store.clone(), directory.clone(), metrics.clone(), stop())),
-            tokio::spawn(webhooks::run(store.clone(), egress, metrics, settings.webhooks, stop())),
-            tokio::spawn(clean(store, settings.idempotency_keep, stop())),
-            tokio::spawn({
+            supervisor.keep("inbound", {
+                let (store, metrics) = (store.clone(), metrics.clone());
+                move |stop| inbound::run(store.clone(), metrics.clone(), stop)
+            }),
+            supervisor.keep("outbound", {
+                let (store, directory, metrics) = (store.clone(), directory.clone(), metrics.clone());
+                move |stop| outbound::run(store.clone(), directory.clone(), metrics.clone(), stop)
+            }),
+            supervisor.keep("webhooks", {
+                let (store, settings) = (store.clone(), settings.webhooks);
+                move |stop| webhooks::run(store.clone(), egress.clone(), metrics.clone(), settings, stop)
+            }),
+            supervisor.keep("clean", {
+                let keep = settings.idempotency_keep;
+                move |stop| clean(store.clone(), keep, stop)
+            }),
+            supervisor.keep("leases", move |stop| {
                 let directory = directory.clone();
-                async move { directory.keep_leases().await }
+                async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = directory.keep_leases() => {}
+                    }
+                }
             }),
             tokio::spawn(async move {
-                if let Err(error) = directory.resume_all().await {
+                let outcome = resumed.resume_all().await;
+                if let Err(error) = &outcome {
                     tracing::error!(%error, "devices were not resumed");
                 }
+                outcome.is_ok()
             }),
         ];
         tracing::info!(%address, "the gateway listens");
@@ -99,22 +120,12 @@ impl App {
         self.stop_working.cancel();
         self.api.directory.shut_down().await;
         for worker in self.workers {
-            clean &= worker.await.is_ok();
+            clean &= worker.await.unwrap_or(false);
         }
         self.api.store.close().await;
         tracing::info!(clean, "the gateway has stopped");
         clean
     }
-}
-
-/// Sets the gauges once; afterwards they are kept by increments.
-async fn count(store: &Store, metrics: &Metrics) -> Result<(), crate::store::StoreError> {
-    let totals = store.totals().await?;
-    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    metrics.tenants_active.set(gauge(totals.tenants_active));
-    metrics.devices_total.set(gauge(totals.devices));
-    metrics.webhooks_registered.set(gauge(totals.webhooks));
-    Ok(())
 }
 
 async fn clean(store: Store, keep: Duration, stop: CancellationToken) {

@@ -77,7 +77,14 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the reason for not starting is for the person who started it")]
 async fn run_gateway(settings: Settings) -> ExitCode {
-    logs::start(&settings.log_level, settings.log_format);
+    if let Err(error) = logs::start(&settings.log) {
+        let folder = settings.log.folder.unwrap_or_default();
+        eprintln!("rijan does not start: cannot write logs to {}: {error}; set LOG_DIR", folder.display());
+        return ExitCode::from(FAILED);
+    }
+    for name in &settings.without_effect {
+        tracing::warn!(name, "this environment variable is set and has no effect in this version");
+    }
     let app = match App::start(settings).await {
         Ok(app) => app,
         Err(error) => {

@@ -14,6 +14,7 @@ pub mod outbound;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod vault;
 pub mod webhooks;

@@ -1,35 +1,50 @@
-//! Who calls. A handler names the caller it takes; without one of these it has no way to a tenant's rows.
+//! Who calls, and what of theirs the path names. A handler names the caller it takes; without one of these it has no way
+//! to a tenant's rows, and a row of another tenant is not found before anything else about the request is looked at.
 
-use super::Api;
 use super::error::ApiError;
-use crate::domain::ids::{KeyId, TenantId};
-use crate::store::{AuditEntry, TenantStatus};
+use super::extract::Path;
+use super::{Api, limits, request};
+use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
+use crate::store::{AuditEntry, DeviceRow, StoreError, TenantStatus, WebhookRow};
 use crate::vault::api_key;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use std::collections::HashMap;
+use std::marker::PhantomData;
 
-/// A tenant's key, good for this very request.
-pub(super) struct Tenant {
-    pub(super) id: TenantId,
-    pub(super) key: KeyId,
-    scopes: Vec<String>,
-    /// Where the request came from, for the audit.
-    pub(super) user_agent: Option<String>,
+/// What an API key must be allowed to do. `manage` includes `send`, and `send` includes `read`.
+pub(super) trait Scope: Send + Sync {
+    const NAME: &'static str;
+    /// The scopes of a key that are enough.
+    const ENOUGH: &'static [&'static str];
 }
 
-impl Tenant {
-    /// Refuses a key that lacks `scope`. `manage` includes `send`, and `send` includes `read`.
-    pub(super) fn may(&self, scope: &str) -> Result<(), ApiError> {
-        let enough: &[&str] = match scope {
-            "read" => &["read", "send", "manage"],
-            "send" => &["send", "manage"],
-            _ => &["manage"],
-        };
-        let has = self.scopes.iter().any(|own| enough.contains(&own.as_str()));
-        if has { Ok(()) } else { Err(ApiError::Forbidden("the API key lacks the scope for this")) }
-    }
+macro_rules! scopes {
+    ($($type:ident $name:literal $enough:expr;)*) => {$(
+        pub(super) struct $type;
+        impl Scope for $type {
+            const NAME: &'static str = $name;
+            const ENOUGH: &'static [&'static str] = &$enough;
+        }
+    )*};
+}
 
+scopes! {
+    Reads "read" ["read", "send", "manage"];
+    Sends "send" ["send", "manage"];
+    Manages "manage" ["manage"];
+}
+
+/// A tenant's key with the scope for this very request.
+pub(super) struct Tenant<S> {
+    pub(super) id: TenantId,
+    pub(super) key: KeyId,
+    user_agent: Option<String>,
+    _scope: PhantomData<S>,
+}
+
+impl<S> Tenant<S> {
     /// A line for the audit in this caller's name.
     pub(super) fn audit(&self, action: &'static str, resource_type: &'static str, resource_id: &str) -> AuditEntry {
         AuditEntry {
@@ -38,33 +53,119 @@ impl Tenant {
             action,
             resource_type: Some(resource_type),
             resource_id: Some(resource_id.to_owned()),
+            ip_address: request::client_address(),
             user_agent: self.user_agent.clone(),
             ..AuditEntry::default()
         }
     }
 }
 
-impl FromRequestParts<Api> for Tenant {
+impl<S: Scope> FromRequestParts<Api> for Tenant<S> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let given = presented_key(&parts.headers).ok_or(ApiError::Unauthorized)?;
-        if !api_key::plausible(&given) {
-            return Err(ApiError::InvalidApiKey);
+        let user_agent = user_agent(&parts.headers);
+        let owner = match api_key::plausible(&given) {
+            true => api.store.key_owner(&api_key::sha256_hex(&given)).await?,
+            false => None,
+        };
+        let now = api.store.clock().now_ms();
+        let valid = owner
+            .filter(|owner| owner.tenant_status != TenantStatus::Deleted && !owner.revoked && owner.expires_at > now);
+        let Some(owner) = valid else {
+            return Err(refused(api, "tenant.auth.failed", user_agent, ApiError::InvalidApiKey).await);
+        };
+        if owner.tenant_status == TenantStatus::Suspended {
+            return Err(ApiError::Forbidden("the tenant is suspended"));
         }
-        let owner = api.store.key_owner(&api_key::sha256_hex(&given)).await?.ok_or(ApiError::InvalidApiKey)?;
-        let expired = owner.expires_at <= api.store.clock().now_ms();
-        match owner.tenant_status {
-            TenantStatus::Deleted => Err(ApiError::InvalidApiKey),
-            _ if owner.revoked || expired => Err(ApiError::InvalidApiKey),
-            TenantStatus::Suspended => Err(ApiError::Forbidden("the tenant is suspended")),
-            TenantStatus::Active => Ok(Self {
-                id: owner.tenant,
-                key: owner.key,
-                scopes: owner.scopes,
-                user_agent: user_agent(&parts.headers),
-            }),
+        api.limits.charge(limits::Key::Tenant(owner.tenant.clone()))?;
+        if !owner.scopes.iter().any(|own| S::ENOUGH.contains(&own.as_str())) {
+            return Err(ApiError::MissingScope(S::NAME));
         }
+        Ok(Self { id: owner.tenant, key: owner.key, user_agent, _scope: PhantomData })
+    }
+}
+
+/// A device of the caller's, named by `{device}` in the path.
+pub(super) struct OwnDevice<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: DeviceRow,
+}
+
+impl<S> OwnDevice<S> {
+    pub(super) fn id(&self) -> &DeviceId {
+        &self.row.id
+    }
+
+    pub(super) fn audit(&self, action: &'static str) -> AuditEntry {
+        self.tenant.audit(action, "device", self.row.id.as_str())
+    }
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnDevice<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let id = DeviceId::parse(&name_in_path(parts, "device").await?).map_err(|_| ApiError::NotFound("device"))?;
+        let row = api.store.device(&tenant.id, &id).await.map_err(no_device)?;
+        Ok(Self { tenant, row })
+    }
+}
+
+/// A webhook of the caller's, named by `{webhook}` in the path.
+pub(super) struct OwnWebhook<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: WebhookRow,
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnWebhook<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let id = WebhookId::parse(&name_in_path(parts, "webhook").await?).map_err(|_| ApiError::NotFound("webhook"))?;
+        let row = api.store.webhook(&tenant.id, &id).await.map_err(no_webhook)?;
+        Ok(Self { tenant, row })
+    }
+}
+
+async fn name_in_path(parts: &mut Parts, name: &str) -> Result<String, ApiError> {
+    let Path(mut names) = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await?;
+    names.remove(name).ok_or_else(|| ApiError::Internal(format!("the route has no {{{name}}}")))
+}
+
+pub(super) fn no_device(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::NotFound("device"),
+        other => other.into(),
+    }
+}
+
+pub(super) fn no_webhook(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::NotFound("webhook"),
+        other => other.into(),
+    }
+}
+
+/// A key that opened nothing: counted against the address it came from, and written down. Past the limit of failures
+/// nothing is written, so that guessing costs the guesser more than us.
+async fn refused(api: &Api, action: &'static str, user_agent: Option<String>, why: ApiError) -> ApiError {
+    if let Err(limited) = api.limits.charge(limits::Key::FailedAuth(request::client_address())) {
+        return limited;
+    }
+    let entry = AuditEntry {
+        actor: "unknown".to_owned(),
+        action,
+        ip_address: request::client_address(),
+        user_agent,
+        ..AuditEntry::default()
+    };
+    match api.store.audit(entry).await {
+        Ok(()) => why,
+        Err(error) => error.into(),
     }
 }
 
@@ -95,6 +196,7 @@ impl Admin {
             action,
             resource_type: Some(resource_type),
             resource_id: Some(resource_id.to_owned()),
+            ip_address: request::client_address(),
             user_agent: self.user_agent.clone(),
             ..AuditEntry::default()
         }
@@ -106,19 +208,24 @@ impl FromRequestParts<Api> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let user_agent = user_agent(&parts.headers);
-        let given = parts.headers.get("x-master-key").and_then(|value| value.to_str().ok());
-        if given.is_some_and(|password| api_key::is_master(password, &api.settings.master_key)) {
+        let Some(given) = parts.headers.get("x-master-key") else { return Err(ApiError::InvalidMasterKey) };
+        // A guess past the limit is not even compared: it could not be told from a right one otherwise.
+        api.limits.check(&limits::Key::FailedAuth(request::client_address()))?;
+        if given.to_str().is_ok_and(|password| api_key::is_master(password, &api.settings.master_key)) {
             return Ok(Self { user_agent });
         }
-        if given.is_some() {
-            let entry = AuditEntry {
-                actor: "unknown".to_owned(),
-                action: "admin.auth.failed",
-                user_agent,
-                ..AuditEntry::default()
-            };
-            api.store.audit(entry).await?;
-        }
-        Err(ApiError::InvalidMasterKey)
+        Err(refused(api, "admin.auth.failed", user_agent, ApiError::InvalidMasterKey).await)
+    }
+}
+
+/// Anybody: no key is asked for, and requests are counted by the address they come from.
+pub(super) struct Anybody;
+
+impl FromRequestParts<Api> for Anybody {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        api.limits.charge(limits::Key::Public(request::client_address()))?;
+        Ok(Self)
     }
 }

@@ -1,22 +1,44 @@
 //! The one error table: what went wrong, its public code, its HTTP status. Each code has a page under docs/errors/.
 
+use super::limits::Standing;
 use super::request::request_id;
 use crate::outbound::accept::AcceptError;
 use crate::store::StoreError;
 use crate::whatsapp::DirectoryError;
 use axum::Json;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::json;
 use std::any::Any;
 
 /// One bad field: its name, as the client wrote it, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     pub field: String,
     pub message: String,
+}
+
+/// What every error answers, whatever its cause.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ErrorBody {
+    /// Always false.
+    success: bool,
+    error: ErrorDetail,
+    /// Also in the header `X-Request-Id`, and in our log.
+    request_id: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ErrorDetail {
+    /// For programs: one of the codes of docs/errors.
+    code: &'static str,
+    /// For people.
+    message: String,
+    /// Every bad field, with `VALIDATION_ERROR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Vec<FieldError>>,
 }
 
 #[derive(Debug)]
@@ -25,6 +47,8 @@ pub enum ApiError {
     InvalidApiKey,
     InvalidMasterKey,
     Forbidden(&'static str),
+    /// The key lacks this scope.
+    MissingScope(&'static str),
     Validation(Vec<FieldError>),
     NotFound(&'static str),
     MethodNotAllowed,
@@ -33,6 +57,7 @@ pub enum ApiError {
     IdempotencyMismatch,
     PayloadTooLarge,
     UnsupportedMediaType,
+    RateLimited(Standing),
     Overloaded(&'static str),
     UpstreamTimeout(&'static str),
     /// The cause is for the log; the client reads that something failed.
@@ -41,7 +66,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code with its status, for the documentation and its test.
-    pub const CODES: [(&'static str, u16); 15] = [
+    pub const CODES: [(&'static str, u16); 16] = [
         ("UNAUTHORIZED", 401),
         ("INVALID_API_KEY", 401),
         ("INVALID_MASTER_KEY", 401),
@@ -54,6 +79,7 @@ impl ApiError {
         ("IDEMPOTENCY_MISMATCH", 409),
         ("PAYLOAD_TOO_LARGE", 413),
         ("UNSUPPORTED_MEDIA_TYPE", 415),
+        ("RATE_LIMIT_EXCEEDED", 429),
         ("OVERLOADED", 503),
         ("UPSTREAM_TIMEOUT", 504),
         ("INTERNAL_ERROR", 500),
@@ -68,7 +94,7 @@ impl ApiError {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::InvalidApiKey => "INVALID_API_KEY",
             Self::InvalidMasterKey => "INVALID_MASTER_KEY",
-            Self::Forbidden(_) => "FORBIDDEN",
+            Self::Forbidden(_) | Self::MissingScope(_) => "FORBIDDEN",
             Self::Validation(_) => "VALIDATION_ERROR",
             Self::NotFound(_) => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
@@ -77,6 +103,7 @@ impl ApiError {
             Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::RateLimited(_) => "RATE_LIMIT_EXCEEDED",
             Self::Overloaded(_) => "OVERLOADED",
             Self::UpstreamTimeout(_) => "UPSTREAM_TIMEOUT",
             Self::Internal(_) => "INTERNAL_ERROR",
@@ -94,6 +121,7 @@ impl ApiError {
             Self::InvalidApiKey => "the API key is not valid, was revoked, or has expired".into(),
             Self::InvalidMasterKey => "give the master password as \"X-Master-Key: <password>\"".into(),
             Self::Forbidden(why) | Self::DeviceNotConnected(why) => (*why).into(),
+            Self::MissingScope(scope) => format!("the API key lacks the scope {scope:?}"),
             Self::Validation(_) => "the request has fields that need correction; see details".into(),
             Self::NotFound(what) => format!("no such {what}"),
             Self::MethodNotAllowed => "this route does not take this method".into(),
@@ -101,6 +129,9 @@ impl ApiError {
             Self::IdempotencyMismatch => "this idempotency key was used for another request".into(),
             Self::PayloadTooLarge => "the body is larger than this server accepts".into(),
             Self::UnsupportedMediaType => "send JSON with \"Content-Type: application/json\"".into(),
+            Self::RateLimited(standing) => {
+                format!("more than {} in the window; try again in {} s", standing.limit, standing.reset_s)
+            }
             Self::Overloaded(why) | Self::UpstreamTimeout(why) => (*why).into(),
             Self::Internal(_) => "something failed on our side; the request id names it in the log".into(),
         }
@@ -112,17 +143,24 @@ impl IntoResponse for ApiError {
         if let Self::Internal(cause) = &self {
             tracing::error!(cause, request = request_id(), "a request failed");
         }
-        let mut error = json!({ "code": self.code(), "message": self.message() });
-        if let Self::Validation(details) = &self {
-            error["details"] = json!(details);
-        }
-        let body = json!({ "success": false, "error": error, "requestId": request_id() });
-        let mut response = (self.status(), Json(body)).into_response();
-        if matches!(self, Self::PayloadTooLarge) {
-            // The rest of the body is not read, so the connection ends here; a client must not send another request on it.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        let (code, message, status) = (self.code(), self.message(), self.status());
+        let mut headers = HeaderMap::new();
+        let details = match self {
+            Self::Validation(details) => Some(details),
+            Self::PayloadTooLarge => {
+                // The rest of the body is not read, so the connection ends here; a client must not send another request on it.
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                None
+            }
+            Self::RateLimited(standing) => {
+                headers.insert(RETRY_AFTER, standing.reset_s.into());
+                None
+            }
+            _ => None,
+        };
+        let body =
+            ErrorBody { success: false, error: ErrorDetail { code, message, details }, request_id: request_id() };
+        (status, headers, Json(body)).into_response()
     }
 }
 
@@ -156,6 +194,8 @@ impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::IdempotencyMismatch => Self::IdempotencyMismatch,
+            AcceptError::NotLinked => Self::DeviceNotConnected("the device is not linked; pair it first"),
+            AcceptError::Offline => Self::DeviceNotConnected("the device is offline and queueing is switched off"),
             AcceptError::Store(error) => error.into(),
         }
     }

@@ -46,6 +46,21 @@ impl Fields {
         self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
     }
 
+    /// Whether the body says anything of this field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.object.get(field).is_some_and(|value| !value.is_null())
+    }
+
+    /// A name for people: as [`Fields::text`], without the blanks around it, and not blank.
+    pub(super) fn name(&mut self, field: &str, chars_max: usize, required: bool) -> Option<String> {
+        let name = self.text(field, 1..=chars_max, required)?.trim().to_owned();
+        if name.is_empty() {
+            self.wrong(field, "must not be blank");
+            return None;
+        }
+        Some(name)
+    }
+
     /// A text between these lengths in characters; `None` when it is missing, which is an error for `required`.
     pub(super) fn text(
         &mut self,

@@ -6,23 +6,34 @@
 
 mod admin;
 mod caller;
+mod docs;
 mod envelope;
 pub mod error;
+mod extract;
 mod fields;
 mod health;
+mod limits;
+mod openapi;
 mod request;
 mod router;
 mod serve;
 mod v1;
 
-pub use router::router;
+pub use limits::{Limit, LimitSettings};
+pub use router::{document, router};
 pub use serve::{ServeSettings, serve};
 
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
 use crate::store::Store;
+use crate::store::StoreError;
+use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::Directory;
+use axum::http::HeaderValue;
+use ipnet::IpNet;
+use limits::Limits;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +46,8 @@ pub struct Api {
     pub egress: Egress,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
+    limits: Arc<Limits>,
+    supervisor: Supervisor,
     draining: Arc<AtomicBool>,
 }
 
@@ -49,6 +62,17 @@ pub struct ApiSettings {
     pub queue_while_offline: bool,
     /// How long a pairing request waits for its code.
     pub pairing_wait: Duration,
+    /// Web pages of these origins may call; `*` is any, empty is none.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub limits: LimitSettings,
+}
+
+impl ApiSettings {
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
 }
 
 impl Api {
@@ -57,9 +81,12 @@ impl Api {
         directory: Directory,
         egress: Egress,
         metrics: Arc<Metrics>,
+        supervisor: Supervisor,
         settings: ApiSettings,
     ) -> Self {
-        Self { store, directory, egress, metrics, settings: Arc::new(settings), draining: Arc::default() }
+        let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
+        let settings = Arc::new(settings);
+        Self { store, directory, egress, metrics, settings, limits, supervisor, draining: Arc::default() }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.
@@ -67,7 +94,17 @@ impl Api {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn is_working(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.supervisor.all_run()
+    }
+
+    /// Counts what the gauges show; asked for at the start and after every change of it.
+    pub async fn count(&self) -> Result<(), StoreError> {
+        let totals = self.store.totals().await?;
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.tenants_active.set(gauge(totals.tenants_active));
+        self.metrics.devices_total.set(gauge(totals.devices));
+        self.metrics.webhooks_registered.set(gauge(totals.webhooks));
+        Ok(())
     }
 }

@@ -1,15 +1,22 @@
 //! The listener: bounded connections, bounded waiting for a request's head, and an end that finishes what began.
 
 use axum::Router;
+use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// The other end of the connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 #[derive(Debug, Clone, Copy)]
 pub struct ServeSettings {
@@ -34,16 +41,21 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ServeSetting
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let (Ok(place), Ok((socket, _))) = (place, accepted) else {
+        let (Ok(place), Ok((socket, peer))) = (place, accepted) else {
             // Out of file descriptors, mostly: the next attempt must not spin.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let _ = socket.set_nodelay(true);
+        let peer = Peer(peer.ip().to_canonical());
+        let service = router.clone().map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(settings.header_read_timeout)
-            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off is no event of ours.

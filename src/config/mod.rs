@@ -19,14 +19,21 @@ use tree::{Layer, Tree};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The older environment names, and the keys they set.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     ("MASTER_KEY", "master_key"),
     ("INSTANCE_ID", "instance_id"),
     ("HOST", "server.host"),
     ("PORT", "server.port"),
     ("DATABASE_PATH", "store.path"),
     ("LOG_LEVEL", "log.level"),
+    ("LOG_DIR", "log.dir"),
+    ("TIMEZONE", "log.timezone"),
+    ("RATE_LIMIT_MAX", "limits.tenant"),
+    ("RATE_LIMIT_WINDOW", "limits.tenant_window_s"),
 ];
+/// Older names that an operator may still set and that do nothing yet; said at the start, rather than passed over.
+const WITHOUT_EFFECT: [&str; 4] =
+    ["DEBUG_PROTOCOL_TAP", "SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_TRACES_SAMPLE_RATE"];
 const PREFIX: &str = "RIJAN__";
 
 /// Where settings come from, lowest layer first. Not `Debug`: the environment holds the master key.
@@ -51,15 +58,20 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigErrors> {
         }
         figment = figment.merge(Toml::file_exact(file));
     }
-    let from_environment = |(name, value): &(String, String)| {
+    for (name, value) in &sources.environment {
         let key = match ENVIRONMENT.iter().find(|(known, _)| known == name) {
-            Some((_, key)) => (*key).to_owned(),
-            None => name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", "."),
+            Some((_, key)) => Some((*key).to_owned()),
+            None => name.strip_prefix(PREFIX).map(|rest| rest.to_ascii_lowercase().replace("__", ".")),
         };
-        Some((key, value.clone()))
-    };
-    figment = figment
-        .merge(Layer::new("the environment", sources.environment.iter().filter_map(from_environment)))
-        .merge(Layer::new("the command line", sources.flags.iter().cloned()));
-    settings::read(Tree::new(figment)?)
+        if let Some(key) = key {
+            figment = figment.merge(Layer::new(format!("the environment variable {name}"), key, value));
+        }
+    }
+    for (key, value) in &sources.flags {
+        figment = figment.merge(Layer::new("the command line".to_owned(), key.clone(), value));
+    }
+    let mut settings = settings::read(Tree::new(figment)?)?;
+    let set = |name: &&&str| sources.environment.iter().any(|(given, value)| given == **name && !value.is_empty());
+    settings.without_effect = WITHOUT_EFFECT.iter().filter(set).copied().collect();
+    Ok(settings)
 }

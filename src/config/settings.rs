@@ -1,13 +1,16 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
 use super::tree::{ConfigErrors, Tree};
-use crate::api::ServeSettings;
+use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings};
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
 use crate::store::StoreSettings;
-use crate::telemetry::logs::Format;
+use crate::telemetry::logs::{Format, LogSettings};
 use crate::webhooks::DeliverySettings;
 use crate::whatsapp::WhatsappSettings;
+use axum::http::HeaderValue;
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,17 +20,16 @@ use std::time::Duration;
 pub struct Settings {
     pub listen: SocketAddr,
     pub master_key: Secret,
-    pub body_bytes_max: usize,
-    pub pairing_wait: Duration,
+    pub api: ApiSettings,
     pub serve: ServeSettings,
     pub store: StoreSettings,
-    pub log_level: String,
-    pub log_format: Format,
+    pub log: LogSettings,
     pub whatsapp: WhatsappSettings,
-    pub queue_while_offline: bool,
     pub webhooks: DeliverySettings,
     pub egress: EgressSettings,
     pub idempotency_keep: Duration,
+    /// Environment variables that are set and do nothing in this version.
+    pub without_effect: Vec<&'static str>,
 }
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -35,11 +37,25 @@ const MASTER_KEY_DIGITS: usize = 64;
 
 pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
     let t = &mut tree;
+    let master_key = master_key(t);
     let settings = Settings {
         listen: SocketAddr::new(host(t), port(t)),
-        master_key: master_key(t),
-        body_bytes_max: size(t, "server.body_bytes_max", 1_024..=64 << 20),
-        pairing_wait: t.seconds("server.pairing_wait_s", 1.0..=120.0),
+        master_key: master_key.clone(),
+        api: ApiSettings {
+            master_key,
+            body_bytes_max: size(t, "server.body_bytes_max", 1_024..=64 << 20),
+            pairing_wait: t.seconds("server.pairing_wait_s", 1.0..=120.0),
+            queue_while_offline: t.flag("whatsapp.queue_while_offline"),
+            cors_origins: t.parsed_list("server.cors_origins", |text| {
+                let origin = text == "*" || (text.starts_with("http") && !text.ends_with('/'));
+                HeaderValue::from_str(text)
+                    .ok()
+                    .filter(|_| origin)
+                    .ok_or("must be origins such as https://example.com, or *")
+            }),
+            trusted_proxies: t.parsed_list("server.trusted_proxies", network),
+            limits: limits(t),
+        },
         serve: ServeSettings {
             connections_max: size(t, "server.connections_max", 1..=1_000_000),
             header_read_timeout: t.seconds("server.header_read_timeout_s", 1.0..=300.0),
@@ -52,8 +68,13 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             batch_requests_max: size(t, "store.batch_requests_max", 1..=10_000),
             instance_id: Some(t.text("instance_id")).filter(|id| !id.is_empty()),
         },
-        log_level: log_level(t),
-        log_format: log_format(t),
+        log: LogSettings {
+            level: log_level(t),
+            format: log_format(t),
+            folder: Some(t.text("log.dir")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
+            keep_days: u32::try_from(t.whole("log.keep_days", 1..=3_650)).unwrap_or(1),
+            zone: zone(t),
+        },
         whatsapp: WhatsappSettings {
             version: version(t),
             ping_interval: t.seconds("whatsapp.ping_interval_s", 0.1..=300.0),
@@ -63,7 +84,6 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             start_stagger: Duration::from_millis(t.whole("whatsapp.start_stagger_ms", 0..=60_000)),
             simulator: simulator(t),
         },
-        queue_while_offline: t.flag("whatsapp.queue_while_offline"),
         webhooks: DeliverySettings {
             concurrency: size(t, "webhooks.concurrency", 1..=10_000),
             concurrency_per_webhook: size(t, "webhooks.concurrency_per_webhook", 1..=1_000),
@@ -74,6 +94,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             answer_bytes_max: size(t, "webhooks.answer_bytes_max", 0..=16 << 20),
         },
         idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
+        without_effect: Vec::new(),
     };
     tree.finish()?;
     Ok(settings)
@@ -95,8 +116,21 @@ fn port(tree: &mut Tree) -> u16 {
     u16::try_from(tree.whole("server.port", 0..=u64::from(u16::MAX))).unwrap_or(0)
 }
 
+/// From the key itself, or from a file (a mounted secret); not from both.
 fn master_key(tree: &mut Tree) -> Secret {
-    let text = tree.text("master_key");
+    let (mut text, file) = (tree.text("master_key"), tree.text("master_key_file"));
+    if !file.is_empty() {
+        if !text.is_empty() {
+            tree.wrong("master_key_file", "is set beside master_key; keep one of them");
+        }
+        match std::fs::read_to_string(&file) {
+            Ok(content) => text = content.trim().to_owned(),
+            Err(error) => {
+                tree.wrong("master_key_file", format!("cannot be read: {error}"));
+                return Secret::new(String::new());
+            }
+        }
+    }
     if text.len() != MASTER_KEY_DIGITS || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         let how = "set MASTER_KEY to the SHA-256 of a password of yours, 64 hex digits: \
                    printf %s \"$PASSWORD\" | sha256sum";
@@ -124,8 +158,35 @@ fn log_format(tree: &mut Tree) -> Format {
     }
 }
 
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let one = text.parse::<IpAddr>().map(IpNet::from);
+    one.or_else(|_| text.parse()).map_err(|_| "must be addresses or networks such as 10.0.0.0/8")
+}
+
+fn zone(tree: &mut Tree) -> TimeZone {
+    TimeZone::get(&tree.text("log.timezone")).unwrap_or_else(|_| {
+        tree.wrong("log.timezone", "must be a name of the IANA time zone database such as UTC or Asia/Jakarta");
+        TimeZone::UTC
+    })
+}
+
+fn limits(tree: &mut Tree) -> LimitSettings {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let window = Duration::from_secs(tree.whole("limits.tenant_window_s", 1..=3_600));
+    let mut limit = |key: &str, window: Duration| {
+        let max = tree.whole_or_off(key, 1..=1_000_000)?;
+        Some(Limit { max: u32::try_from(max).unwrap_or(u32::MAX), window })
+    };
+    LimitSettings {
+        tenant: limit("limits.tenant", window),
+        public: limit("limits.public_per_minute", MINUTE),
+        failed_auth: limit("limits.failed_auth_per_minute", MINUTE),
+        text: limit("limits.text_per_minute", MINUTE),
+    }
+}
+
 fn version(tree: &mut Tree) -> (u32, u32, u32) {
-    match tree.list::<u32>("whatsapp.version", "three whole numbers").as_slice() {
+    match tree.parsed_list("whatsapp.version", str::parse::<u32>).as_slice() {
         [a, b, c] => (*a, *b, *c),
         _ => {
             tree.wrong("whatsapp.version", "must be three whole numbers");
@@ -155,14 +216,7 @@ fn simulator(tree: &mut Tree) -> Option<url::Url> {
 }
 
 fn allow_list(tree: &mut Tree) -> AllowList {
-    let mut entries = Vec::new();
-    for text in tree.list::<String>("egress.allow", "networks and hosts") {
-        match text.parse::<AllowEntry>() {
-            Ok(entry) => entries.push(entry),
-            Err(error) => tree.wrong("egress.allow", error.to_string()),
-        }
-    }
-    AllowList::new(entries)
+    AllowList::new(tree.parsed_list("egress.allow", str::parse::<AllowEntry>))
 }
 
 #[cfg(test)]
@@ -188,8 +242,8 @@ mod tests {
         let settings = load(&sources).expect("loads");
 
         assert_eq!(settings.listen.to_string(), "0.0.0.0:3");
-        assert_eq!(settings.log_level, "debug");
-        assert_eq!(settings.log_format, crate::telemetry::logs::Format::Json);
+        assert_eq!(settings.log.level, "debug");
+        assert_eq!(settings.log.format, crate::telemetry::logs::Format::Json);
         assert_eq!(settings.store.readers, 4);
     }
 
@@ -200,9 +254,9 @@ mod tests {
         let text = load(&sources).expect_err("refused").to_string();
 
         for part in [
-            "server.port: must be a whole number from 0 to 65535 (from the environment)",
-            "log.level: must be one of error, warn, info, debug, trace (from the environment)",
-            "server.prot: is not a known key; did you mean server.port? (from the environment)",
+            "server.port: must be a whole number from 0 to 65535 (from the environment variable PORT)",
+            "log.level: must be one of error, warn, info, debug, trace (from the environment variable LOG_LEVEL)",
+            "server.prot: is not a known key; did you mean server.port? (from the environment variable RIJAN__SERVER__PROT)",
             "master_key: set MASTER_KEY",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
@@ -226,6 +280,59 @@ mod tests {
 
         assert!(!text.contains("deadbeef"), "{text}");
         assert!(text.contains("line 1") && text.contains("gateway.toml"), "{text}");
+    }
+
+    #[test]
+    fn texts_lists_and_off_are_read_as_what_their_key_wants() {
+        let settings = load(&environment(&[
+            KEY,
+            ("INSTANCE_ID", "true"),
+            ("RIJAN__WHATSAPP__VERSION", "[2, 3000, 5]"),
+            ("RIJAN__EGRESS__ALLOW", "10.0.0.0/8, intranet:8080"),
+            ("RIJAN__WHATSAPP__QUEUE_WHILE_OFFLINE", "false"),
+            ("RATE_LIMIT_MAX", "off"),
+            ("TIMEZONE", "Asia/Jakarta"),
+        ]))
+        .expect("loads");
+
+        assert_eq!(settings.store.instance_id.as_deref(), Some("true"));
+        assert_eq!(settings.whatsapp.version, (2, 3000, 5));
+        assert!(!settings.api.queue_while_offline);
+        assert_eq!(settings.api.limits.tenant, None);
+        assert_eq!(settings.api.limits.text.map(|limit| limit.max), Some(60));
+    }
+
+    #[test]
+    fn a_section_that_is_none_is_one_error() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, "server = 5\n").expect("write");
+        let sources = Sources { file: Some(file), ..environment(&[KEY]) };
+
+        let errors = load(&sources).expect_err("refused");
+
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        assert!(errors.to_string().starts_with("server: is a section"), "{errors}");
+    }
+
+    #[test]
+    fn the_master_key_can_be_in_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("key");
+        std::fs::write(&file, format!("{}\n", KEY.1)).expect("write");
+        let path = file.display().to_string();
+
+        let settings = load(&environment(&[("RIJAN__MASTER_KEY_FILE", &path)])).expect("loads");
+        assert_eq!(settings.master_key.expose(), KEY.1);
+
+        let text = load(&environment(&[KEY, ("RIJAN__MASTER_KEY_FILE", &path)])).expect_err("both").to_string();
+        assert!(text.contains("keep one of them"), "{text}");
+    }
+
+    #[test]
+    fn older_names_that_do_nothing_are_said() {
+        let settings = load(&environment(&[KEY, ("SENTRY_DSN", "https://example.com")])).expect("loads");
+        assert_eq!(settings.without_effect, ["SENTRY_DSN"]);
     }
 
     #[test]

@@ -33,65 +33,37 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A layer of keys and texts. A text that reads as a TOML value is that value; anything else is a text.
+/// One key and its text, as the environment or a flag gives it. The text is read as what the key wants when it is read.
 pub(super) struct Layer {
-    name: &'static str,
-    entries: Vec<(String, String)>,
+    source: String,
+    key: String,
+    text: String,
 }
 
 impl Layer {
-    pub(super) fn new(name: &'static str, entries: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { name, entries: entries.into_iter().collect() }
+    pub(super) fn new(source: String, key: String, text: &str) -> Self {
+        Self { source, key, text: text.to_owned() }
     }
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.name)
+        Metadata::named(self.source.clone())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut dict = Dict::new();
-        for (key, text) in &self.entries {
-            let parts: Vec<&str> = key.split('.').collect();
-            insert(&mut dict, &parts, text);
-        }
-        Ok(Profile::Default.collect(dict))
-    }
-}
-
-fn insert(dict: &mut Dict, parts: &[&str], text: &str) {
-    match parts {
-        [] => {}
-        [last] => {
-            dict.insert((*last).to_owned(), value(text));
-        }
-        [first, rest @ ..] => {
-            let entry = dict.entry((*first).to_owned()).or_insert_with(|| Value::from(Dict::new()));
-            if let Value::Dict(_, inner) = entry {
-                insert(inner, rest, text);
-            }
-        }
-    }
-}
-
-/// Numbers, booleans and lists as TOML writes them; a key of digits only (a hash) stays a text because it is too long
-/// for a number.
-fn value(text: &str) -> Value {
-    let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
-    match parsed {
-        Some(toml::Value::Integer(number)) => Value::from(number),
-        Some(toml::Value::Boolean(flag)) => Value::from(flag),
-        Some(toml::Value::Array(items)) => {
-            items.iter().map(|item| Value::from(item.as_str().unwrap_or_default())).collect::<Vec<_>>().into()
-        }
-        _ => Value::from(text),
+        let innermost = Value::from(self.text.as_str());
+        let nested =
+            self.key.rsplit('.').fold(innermost, |inner, part| Value::from(Dict::from([(part.to_owned(), inner)])));
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
     }
 }
 
 pub(super) struct Tree {
     figment: Figment,
     errors: Vec<ConfigError>,
+    /// Sections that were written as something else; what they should hold is not complained about once more.
+    no_sections: Vec<String>,
 }
 
 impl Tree {
@@ -111,8 +83,13 @@ impl Tree {
         toml_keys(&defaults, "", &mut known);
         let mut keys = Vec::new();
         dict_keys(&written, "", &mut keys);
-        let mut tree = Self { figment, errors: Vec::new() };
+        let mut tree = Self { figment, errors: Vec::new(), no_sections: Vec::new() };
         for key in keys.into_iter().filter(|key| !known.contains(key)) {
+            if known.iter().any(|known| known.starts_with(&format!("{key}."))) {
+                tree.wrong(&key, format!("is a section; write its keys below [{key}]"));
+                tree.no_sections.push(format!("{key}."));
+                continue;
+            }
             let nearest = known.iter().min_by_key(|candidate| distance(candidate, &key));
             let hint = nearest.filter(|candidate| distance(candidate, &key) <= 3);
             let hint = hint.map(|candidate| format!("; did you mean {candidate}?")).unwrap_or_default();
@@ -122,6 +99,9 @@ impl Tree {
     }
 
     pub(super) fn wrong(&mut self, key: &str, message: impl Into<String>) {
+        if self.no_sections.iter().any(|section| key.starts_with(section)) {
+            return;
+        }
         let source = self.figment.find_metadata(key).map(place);
         self.errors.push(ConfigError { key: key.to_owned(), message: message.into(), source });
     }
@@ -129,8 +109,6 @@ impl Tree {
     pub(super) fn text(&mut self, key: &str) -> String {
         match self.figment.find_value(key) {
             Ok(Value::String(_, text)) => text,
-            // A text of digits was read as a number.
-            Ok(Value::Num(_, number)) => number.to_i128().map(|n| n.to_string()).unwrap_or_default(),
             _ => {
                 self.wrong(key, "must be a text");
                 String::new()
@@ -139,8 +117,7 @@ impl Tree {
     }
 
     pub(super) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
-        let number = self.figment.find_value(key).ok().and_then(|value| value.to_i128());
-        match number.and_then(|n| u64::try_from(n).ok()).filter(|n| range.contains(n)) {
+        match self.number(key).filter(|n| range.contains(n)) {
             Some(number) => number,
             None => {
                 self.wrong(key, format!("must be a whole number from {} to {}", range.start(), range.end()));
@@ -149,11 +126,33 @@ impl Tree {
         }
     }
 
+    /// A whole number, or `off`.
+    pub(super) fn whole_or_off(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        if matches!(self.figment.find_value(key), Ok(Value::String(_, text)) if text == "off") {
+            return None;
+        }
+        match self.number(key).filter(|n| range.contains(n)) {
+            Some(number) => Some(number),
+            None => {
+                let (least, most) = (range.start(), range.end());
+                self.wrong(key, format!("must be a whole number from {least} to {most}, or \"off\""));
+                None
+            }
+        }
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        match self.figment.find_value(key).ok()? {
+            Value::String(_, text) => text.trim().parse().ok(),
+            value => value.to_i128().and_then(|number| u64::try_from(number).ok()),
+        }
+    }
+
     /// Seconds, with a fraction where that is sensible.
     pub(super) fn seconds(&mut self, key: &str, range: RangeInclusive<f64>) -> std::time::Duration {
         let number = self.figment.find_value(key).ok().and_then(|value| match value {
             Value::Num(_, number) => number.to_f64().or_else(|| number.to_i128().map(|n| n as f64)),
-            Value::String(_, text) => text.parse().ok(),
+            Value::String(_, text) => text.trim().parse().ok(),
             _ => None,
         });
         match number.filter(|n| range.contains(n)) {
@@ -166,7 +165,11 @@ impl Tree {
     }
 
     pub(super) fn flag(&mut self, key: &str) -> bool {
-        match self.figment.find_value(key).ok().and_then(|value| value.to_bool()) {
+        let flag = self.figment.find_value(key).ok().and_then(|value| match value {
+            Value::String(_, text) => text.trim().parse().ok(),
+            value => value.to_bool(),
+        });
+        match flag {
             Some(flag) => flag,
             None => {
                 self.wrong(key, "must be true or false");
@@ -175,19 +178,62 @@ impl Tree {
         }
     }
 
-    pub(super) fn list<T: serde::de::DeserializeOwned>(&mut self, key: &str, what: &str) -> Vec<T> {
-        match self.figment.extract_inner(key) {
-            Ok(list) => list,
-            Err(_) => {
-                self.wrong(key, format!("must be a list of {what}"));
+    /// A list: in a file as TOML writes it, elsewhere also with commas between.
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
+        let items = match self.figment.find_value(key) {
+            Ok(Value::Array(_, items)) => items.into_iter().map(plain).collect(),
+            Ok(Value::String(_, text)) => listed(&text),
+            _ => None,
+        };
+        match items {
+            Some(items) => items,
+            None => {
+                self.wrong(key, "must be a list");
                 Vec::new()
             }
         }
     }
 
+    /// A list whose entries `parse` understands; its error says what is wrong with one.
+    pub(super) fn parsed_list<T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let mut parsed = Vec::new();
+        for item in self.list(key) {
+            match parse(&item) {
+                Ok(value) => parsed.push(value),
+                Err(error) => self.wrong(key, error.to_string()),
+            }
+        }
+        parsed
+    }
+
     pub(super) fn finish(self) -> Result<(), ConfigErrors> {
         if self.errors.is_empty() { Ok(()) } else { Err(ConfigErrors(self.errors)) }
     }
+}
+
+fn plain(value: Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text),
+        Value::Num(_, number) => number.to_i128().map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
+/// `["a", "b"]`, or `a, b`.
+fn listed(text: &str) -> Option<Vec<String>> {
+    if text.trim_start().starts_with('[') {
+        let table: toml::Table = format!("list = {text}").parse().ok()?;
+        let items = table.get("list")?.as_array()?;
+        return items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned).or(item.as_integer().map(|n| n.to_string())))
+            .collect();
+    }
+    Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
 fn place(metadata: &Metadata) -> String {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What the owner wants. Stored, so that a stop sticks and a restart resumes exactly what should run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Desired {
     Running,

@@ -25,8 +25,9 @@ pub enum InvalidAddress {
 }
 
 /// A chat's address without a device part: `6281234567890@s.whatsapp.net`, `…@lid`, `…@g.us`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
 pub struct ChatId(String);
 
 impl ChatId {
@@ -91,8 +92,9 @@ impl From<ChatId> for String {
 }
 
 /// A phone number in international form, digits only.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {

@@ -21,5 +21,6 @@ pub mod device;
 pub mod event;
 pub mod ids;
 pub mod jid;
+pub mod moment;
 pub mod outgoing;
 pub mod secret;

@@ -8,6 +8,7 @@ mod receiver;
 mod setup;
 mod story;
 
+use crate::telemetry::logs::{self, LogSettings};
 use setup::Sandbox;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,14 +40,28 @@ pub struct Options {
     /// With --once: write one captured delivery and its secret to this file.
     #[arg(long)]
     capture: Option<PathBuf>,
+    /// Keep the rate limits that a real gateway has by default.
+    #[arg(long)]
+    limits: bool,
+    /// Any other setting of the gateway, as `limits.tenant=off`; may be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     /// error, warn, info or debug.
     #[arg(long, default_value = "warn")]
     log_level: String,
 }
 
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what the sandbox prints is its output")]
 pub async fn run(options: Options) -> ExitCode {
-    crate::telemetry::logs::start(&options.log_level, crate::telemetry::logs::Format::Text);
+    if let Err(error) = logs::start(&LogSettings { level: options.log_level.clone(), ..LogSettings::default() }) {
+        eprintln!("the sandbox does not start: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut options = options;
     if options.once {
         // A story wants a world of its own.

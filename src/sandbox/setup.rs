@@ -212,7 +212,10 @@ fn settings(options: &Options, folder: &Path, simulator: &str, password: &str) -
         ("whatsapp.ping_timeout_s", "2".to_owned()),
         ("server.shutdown_grace_s", "5".to_owned()),
     ];
-    let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let windows = ["tenant", "public_per_minute", "failed_auth_per_minute", "text_per_minute"];
+    let windows = windows.iter().filter(|_| !options.limits).map(|key| (format!("limits.{key}"), "off".to_owned()));
+    let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(windows);
+    let flags = flags.chain(options.settings.iter().cloned()).collect();
     Ok(config::load(&Sources { flags, ..Sources::default() })?)
 }
 

@@ -48,15 +48,21 @@ pub struct DeliveryRow {
 
 impl Store {
     /// Deliveries of one webhook, newest first.
-    pub async fn deliveries(&self, tenant: &TenantId, webhook: &WebhookId, limit: u32) -> Result<Vec<DeliveryRow>> {
+    pub async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        webhook: &WebhookId,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<DeliveryRow>> {
         let (tenant, webhook) = (tenant.clone(), webhook.clone());
         self.db
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
                     "SELECT id, event_id, status, attempts, last_status, last_error, next_at, created_at, updated_at \
-                     FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 ORDER BY seq DESC LIMIT ?3",
+                     FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 ORDER BY seq DESC LIMIT ?3 OFFSET ?4",
                 )?;
-                let rows = statement.query_map(params![tenant.as_str(), webhook.as_str(), limit], |row| {
+                let rows = statement.query_map(params![tenant.as_str(), webhook.as_str(), limit, offset], |row| {
                     Ok(DeliveryRow {
                         id: row.get(0)?,
                         event_id: row.get(1)?,

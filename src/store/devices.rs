@@ -102,6 +102,22 @@ impl Store {
             .await
     }
 
+    /// A page of a tenant's devices that have a session, newest first.
+    pub async fn linked_devices(&self, tenant: &TenantId, limit: u32, offset: u32) -> Result<Vec<DeviceRow>> {
+        let tenant = tenant.clone();
+        self.db
+            .read(move |conn| {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL AND linked = 1 \
+                     ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+                );
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map(params![tenant.as_str(), limit, offset], |row| Ok(read(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
     /// Records what the owner wants. Idempotent.
     pub async fn set_desired(&self, tenant: &TenantId, device: &DeviceId, desired: Desired) -> Result<()> {
         let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());

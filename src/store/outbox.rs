@@ -2,9 +2,10 @@
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
 use super::device_locks::Lease;
-use super::{Result, Store, StoreError, Tx, events};
+use super::{Result, Store, StoreError, Tx, devices, events};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
+use crate::domain::device::Observed;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
@@ -40,6 +41,10 @@ pub enum Accepted {
     Replayed(serde_json::Value),
     /// The key was used for another request.
     Mismatch,
+    /// The device is not linked: nothing was taken.
+    NotLinked,
+    /// The device is offline, and the caller did not want to queue: nothing was taken.
+    Offline,
 }
 
 #[derive(Debug, Clone)]
@@ -84,17 +89,34 @@ const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, stat
                        updated_at, sent_at, delivered_at, read_at";
 
 impl Store {
-    /// Takes a message for sending. On disk when it returns.
-    pub async fn accept_message(&self, tenant: &TenantId, device: &DeviceId, message: NewMessage) -> Result<Accepted> {
+    /// Takes a message for sending. On disk when it returns. A repeat gets its first answer even when the device could
+    /// not send any more.
+    pub async fn accept_message(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+        message: NewMessage,
+        queue_while_offline: bool,
+    ) -> Result<Accepted> {
         let content =
             serde_json::to_string(&message.content).map_err(|_| StoreError::Corrupt { what: "a message's content" })?;
         let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
                 if let Some(idempotency) = &message.idempotency
-                    && let Some(earlier) = remember(tx, &tenant, &device, idempotency, now)?
+                    && let Some(earlier) = remembered(tx, &device, idempotency)?
                 {
                     return Ok(earlier);
+                }
+                let row = devices::find(tx, &tenant, &device)?.ok_or(StoreError::NotFound)?;
+                if !row.linked {
+                    return Ok(Accepted::NotLinked);
+                }
+                if row.observed != Observed::Connected && !queue_while_offline {
+                    return Ok(Accepted::Offline);
+                }
+                if let Some(idempotency) = &message.idempotency {
+                    remember(tx, &tenant, &device, idempotency, now)?;
                 }
                 tx.prepare_cached(
                     "INSERT INTO messages_outbox \
@@ -230,29 +252,27 @@ impl Store {
     }
 }
 
-/// Writes the key, or returns what an earlier request with it came to.
-fn remember(
-    tx: &Tx<'_>,
-    tenant: &TenantId,
-    device: &DeviceId,
-    new: &Idempotency,
-    now: UnixMs,
-) -> Result<Option<Accepted>> {
+/// What an earlier request with this key came to.
+fn remembered(tx: &Tx<'_>, device: &DeviceId, new: &Idempotency) -> Result<Option<Accepted>> {
     let earlier: Option<(Vec<u8>, String)> = tx
         .prepare_cached("SELECT request_hash, answer FROM idempotency_keys WHERE device_id = ?1 AND key = ?2")?
         .query_row(params![device.as_str(), new.key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    if let Some((hash, answer)) = earlier {
-        let same = hash == new.request_hash;
-        let answer = serde_json::from_str(&answer).map_err(|_| StoreError::Corrupt { what: "a remembered answer" })?;
-        return Ok(Some(if same { Accepted::Replayed(answer) } else { Accepted::Mismatch }));
+    let Some((hash, answer)) = earlier else { return Ok(None) };
+    if hash != new.request_hash {
+        return Ok(Some(Accepted::Mismatch));
     }
+    let answer = serde_json::from_str(&answer).map_err(|_| StoreError::Corrupt { what: "a remembered answer" })?;
+    Ok(Some(Accepted::Replayed(answer)))
+}
+
+fn remember(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, new: &Idempotency, now: UnixMs) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO idempotency_keys (tenant_id, device_id, key, request_hash, answer, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![tenant.as_str(), device.as_str(), new.key, new.request_hash, new.answer.to_string(), now])?;
-    Ok(None)
+    Ok(())
 }
 
 fn due(conn: &Connection, device: &DeviceId, now: UnixMs, limit: u32) -> Result<Vec<OutboxRow>> {

@@ -1,6 +1,6 @@
 //! Webhooks of a tenant. Secrets, the shared token and custom headers are sealed by the vault.
 
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, Tx};
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
@@ -52,32 +52,25 @@ struct Sealed {
 }
 
 impl Store {
-    pub async fn create_webhook(&self, tenant: &TenantId, spec: WebhookSpec) -> Result<WebhookRow> {
+    /// Refused beyond `count_max` webhooks of a tenant.
+    pub async fn create_webhook(&self, tenant: &TenantId, spec: WebhookSpec, count_max: u32) -> Result<WebhookRow> {
         let id = WebhookId::generate();
         let sealed = self.seal_webhook(&id, &spec)?;
         let (tenant_id, now, row_id) = (tenant.clone(), self.clock.now_ms(), id.clone());
         self.db
             .write(move |tx| {
+                let count: u32 = tx
+                    .prepare_cached("SELECT count(*) FROM webhooks WHERE tenant_id = ?1 AND deleted_at IS NULL")?
+                    .query_row([tenant_id.as_str()], |row| row.get(0))?;
+                if count >= count_max {
+                    return Err(StoreError::Conflict("the tenant has as many webhooks as are allowed; delete one"));
+                }
                 tx.execute(
-                    "INSERT INTO webhooks (id, tenant_id, name, url, events, enabled, secret, headers, retry_count, \
-                     timeout_ms, device_ids, created_at, updated_at) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
-                    params![
-                        row_id.as_str(),
-                        tenant_id.as_str(),
-                        spec.name,
-                        spec.url,
-                        sealed.events,
-                        spec.enabled,
-                        sealed.secret,
-                        sealed.headers,
-                        spec.retry_count,
-                        spec.timeout_ms,
-                        sealed.device_ids,
-                        now
-                    ],
+                    "INSERT INTO webhooks (id, tenant_id, created_at, url, events, secret, retry_count, timeout_ms, \
+                     updated_at) VALUES (?1, ?2, ?3, '', '', x'', 0, 0, ?3)",
+                    params![row_id.as_str(), tenant_id.as_str(), now],
                 )?;
-                Ok(())
+                write_spec(tx, &tenant_id, &row_id, &spec, &sealed, now)
             })
             .await?;
         self.webhook(tenant, &id).await
@@ -87,31 +80,7 @@ impl Store {
     pub async fn update_webhook(&self, tenant: &TenantId, id: &WebhookId, spec: WebhookSpec) -> Result<WebhookRow> {
         let sealed = self.seal_webhook(id, &spec)?;
         let (tenant_id, row_id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                let changed = tx.execute(
-                    "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
-                     retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, \
-                     disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
-                     WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
-                    params![
-                        tenant_id.as_str(),
-                        row_id.as_str(),
-                        spec.name,
-                        spec.url,
-                        sealed.events,
-                        spec.enabled,
-                        sealed.secret,
-                        sealed.headers,
-                        spec.retry_count,
-                        spec.timeout_ms,
-                        sealed.device_ids,
-                        now
-                    ],
-                )?;
-                if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
-            })
-            .await?;
+        self.db.write(move |tx| write_spec(tx, &tenant_id, &row_id, &spec, &sealed, now)).await?;
         self.webhook(tenant, id).await
     }
 
@@ -206,6 +175,37 @@ impl Store {
             id,
         })
     }
+}
+
+fn write_spec(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    id: &WebhookId,
+    spec: &WebhookSpec,
+    sealed: &Sealed,
+    now: UnixMs,
+) -> Result<()> {
+    let changed = tx.execute(
+        "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
+         retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, \
+         disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
+         WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+        params![
+            tenant.as_str(),
+            id.as_str(),
+            spec.name,
+            spec.url,
+            sealed.events,
+            spec.enabled,
+            sealed.secret,
+            sealed.headers,
+            spec.retry_count,
+            spec.timeout_ms,
+            sealed.device_ids,
+            now
+        ],
+    )?;
+    if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
 /// What the vault calls these keys; changing it would make every stored secret unreadable.

@@ -126,15 +126,34 @@ impl Metrics {
     }
 }
 
-/// The second figure of /proc/self/statm counts pages of 4 KiB (proc(5)); elsewhere it is not known.
+/// `VmRSS` of /proc/self/status counts kibibytes (proc(5)); elsewhere it is not known.
 fn resident_bytes() -> Option<i64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    statm.split_whitespace().nth(1)?.parse::<i64>().ok().map(|pages| pages * 4096)
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<i64>().ok().map(|kibibytes| kibibytes * 1_024)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_is_in_the_documentation() {
+        let metrics = Metrics::new().expect("names are unique");
+        metrics.send_attempt("acked", Duration::ZERO);
+        metrics.http_request("/health", "GET", 200, Duration::ZERO);
+        metrics.delivery_attempt(true, Duration::ZERO);
+        metrics.inbound_processed(Duration::ZERO);
+        metrics.store_commit(Duration::ZERO, 1);
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).expect("the page");
+        let text = metrics.render();
+        let shown: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        for name in &shown {
+            assert!(page.contains(&format!("| `{name}` |")), "docs/metrics.md lacks {name}");
+        }
+        assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), shown.len(), "one too many");
+    }
 
     #[test]
     fn the_names_that_dashboards_rely_on_are_there_and_unchanged() {

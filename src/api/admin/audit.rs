@@ -2,51 +2,89 @@
 
 use crate::api::Api;
 use crate::api::caller::Admin;
-use crate::api::envelope::{Answer, enveloped};
+use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
+use crate::api::extract::Query;
+use crate::api::v1::limit;
 use crate::domain::ids::TenantId;
-use axum::extract::{Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use crate::store::AuditRow;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
+const ACTION_CHARS_MAX: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct Wanted {
+    /// Only lines of this tenant.
     #[serde(rename = "tenantId")]
     tenant: Option<String>,
+    /// Only this action, for example `tenant.created`.
     action: Option<String>,
-    /// The id of the last line of the page before.
+    /// `nextCursor` of the page before.
     cursor: Option<String>,
-    limit: Option<u32>,
+    /// 1 to 200; 50 when left out.
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
 }
 
-pub(in crate::api) async fn list(State(api): State<Api>, _: Admin, Query(wanted): Query<Wanted>) -> Answer {
+/// A line of the audit log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditLine)]
+pub(in crate::api) struct Line {
+    id: String,
+    tenant_id: Option<String>,
+    /// `admin`, `unknown`, or the id of the API key.
+    actor: String,
+    action: String,
+    resource_type: Option<String>,
+    resource_id: Option<String>,
+    meta: Option<serde_json::Value>,
+    ip_address: Option<String>,
+    user_agent: Option<String>,
+    /// Unix seconds.
+    created_at: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AuditLog)]
+pub(in crate::api) struct Log {
+    logs: Vec<Line>,
+    /// Null on the last page.
+    next_cursor: Option<String>,
+}
+
+/// The audit log, newest first
+#[utoipa::path(get, path = "/audit-logs", operation_id = "listAuditLogs", tag = "Admin", params(Wanted),
+    responses((status = 200, body = Envelope<Log>)))]
+pub(in crate::api) async fn list(State(api): State<Api>, _: Admin, Query(wanted): Query<Wanted>) -> Answer<Log> {
     let tenant = wanted.tenant.as_deref().map(TenantId::parse).transpose();
     let tenant = tenant.map_err(|error| ApiError::field("tenantId", error.to_string()))?;
-    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::field("limit", format!("must be 1 to {LIMIT_MAX}")));
+    if wanted.action.as_ref().is_some_and(|action| action.len() > ACTION_CHARS_MAX) {
+        return Err(ApiError::field("action", format!("must have at most {ACTION_CHARS_MAX} characters")));
     }
+    let limit = limit(wanted.limit.as_deref(), LIMIT_MAX)?;
     let lines = api.store.audit_log(tenant, wanted.action, wanted.cursor, limit).await?;
-    let shown: Vec<Value> = lines
-        .iter()
-        .map(|line| {
-            json!({
-                "id": line.id,
-                "tenant_id": line.tenant,
-                "actor": line.actor,
-                "action": line.action,
-                "resource_type": line.resource_type,
-                "resource_id": line.resource_id,
-                "meta": line.meta,
-                "ip_address": line.ip_address,
-                "user_agent": line.user_agent,
-                "created_at": line.created_at / 1000,
-            })
-        })
-        .collect();
-    let next = (lines.len() == limit as usize).then(|| lines.last().map(|line| line.id.clone())).flatten();
-    Ok(enveloped(json!({ "logs": shown, "nextCursor": next })))
+    let next_cursor = (lines.len() == limit as usize).then(|| lines.last().map(|line| line.id.clone())).flatten();
+    Ok(enveloped(Log { logs: lines.into_iter().map(Line::from).collect(), next_cursor }))
+}
+
+impl From<AuditRow> for Line {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            id: row.id,
+            tenant_id: row.tenant,
+            actor: row.actor,
+            action: row.action,
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            meta: row.meta,
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+            created_at: row.created_at / 1000,
+        }
+    }
 }

@@ -2,48 +2,83 @@
 
 use super::tenants::{no_tenant, tenant_id};
 use crate::api::Api;
-use crate::api::caller::Admin;
-use crate::api::envelope::{Answer, AnswerWithStatus, enveloped};
+use crate::api::caller::{Admin, no_device};
+use crate::api::envelope::{Answer, Created, Done, Envelope, done, enveloped};
+use crate::api::error::ApiError;
+use crate::api::extract::Path;
 use crate::api::fields::Fields;
-use crate::api::v1::{device_id, no_device};
-use axum::extract::{Path, State};
+use crate::domain::device::Observed;
+use crate::domain::ids::{DeviceId, TenantId};
+use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 const LABEL_CHARS_MAX: usize = 100;
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct NewDevice {
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 100)]
+    label: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct CreatedDevice {
+    device: CreatedDeviceRow,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct CreatedDeviceRow {
+    id: DeviceId,
+    tenant_id: TenantId,
+    label: String,
+    status: Observed,
+    /// Unix seconds.
+    created_at: i64,
+}
+
+/// Create a device for a tenant
+#[utoipa::path(post, path = "/tenants/{tenant}/devices", operation_id = "createDevice", tag = "Admin",
+    request_body = NewDevice, responses((status = 201, body = Envelope<CreatedDevice>)))]
 pub(in crate::api) async fn create(
     State(api): State<Api>,
     admin: Admin,
     Path(tenant): Path<String>,
     mut fields: Fields,
-) -> AnswerWithStatus {
+) -> Created<CreatedDevice> {
     let tenant = tenant_id(&tenant)?;
-    let label = fields.text("label", 1..=LABEL_CHARS_MAX, true);
+    let label = fields.name("label", LABEL_CHARS_MAX, true);
     fields.finish()?;
     let device = api.store.create_device(&tenant, &label.unwrap_or_default()).await.map_err(no_tenant)?;
     api.store.audit(admin.audit("device.created", "device", device.id.as_str())).await?;
-    api.metrics.devices_total.inc();
-    let shown = json!({
-        "id": device.id,
-        "tenant_id": device.tenant,
-        "label": device.label,
-        "status": device.observed,
-        "created_at": device.created_at / 1000,
-    });
-    Ok((StatusCode::CREATED, enveloped(json!({ "device": shown }))))
+    api.count().await?;
+    let device = CreatedDeviceRow {
+        id: device.id,
+        tenant_id: device.tenant,
+        label: device.label,
+        status: device.observed,
+        created_at: device.created_at / 1000,
+    };
+    Ok((StatusCode::CREATED, enveloped(CreatedDevice { device })))
 }
 
+/// Delete a device
+///
 /// Stops it, unlinks it at WhatsApp when it is connected, destroys its session.
+#[utoipa::path(delete, path = "/tenants/{tenant}/devices/{device}", operation_id = "deleteDevice", tag = "Admin",
+    responses((status = 200, body = Envelope<Done>)))]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
     admin: Admin,
     Path((tenant, device)): Path<(String, String)>,
-) -> Answer {
-    let (tenant, device) = (tenant_id(&tenant)?, device_id(&device)?);
+) -> Answer<Done> {
+    let device = DeviceId::parse(&device).map_err(|_| ApiError::NotFound("device"))?;
+    let tenant = tenant_id(&tenant)?;
     api.directory.logout(&tenant, &device).await?;
     api.store.delete_device(&tenant, &device).await.map_err(no_device)?;
     api.store.audit(admin.audit("device.deleted", "device", device.as_str())).await?;
-    api.metrics.devices_total.dec();
-    Ok(enveloped(json!({ "message": "the device is deleted" })))
+    api.count().await?;
+    Ok(done("the device is deleted"))
 }

@@ -2,85 +2,180 @@
 
 use crate::api::Api;
 use crate::api::caller::Admin;
-use crate::api::envelope::{Answer, AnswerWithStatus, enveloped};
+use crate::api::envelope::{Answer, Created, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
+use crate::api::extract::{Path, Query};
 use crate::api::fields::Fields;
-use crate::api::v1::Page;
+use crate::api::v1::{Page, UpTo100};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
 use crate::store::{KEY_DAYS_DEFAULT, NewKey, StoreError, TenantRow, TenantStatus};
 use crate::vault::api_key;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 const NAME_CHARS_MAX: usize = 100;
 const DAY_MS: i64 = 86_400_000;
+const KEY_WARNING: &str = "this key is shown once; keep it now";
 
-pub(in crate::api) async fn create(State(api): State<Api>, admin: Admin, mut fields: Fields) -> AnswerWithStatus {
-    let name = fields.text("name", 1..=NAME_CHARS_MAX, true);
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tenant)]
+pub(in crate::api) struct Shown {
+    id: TenantId,
+    name: String,
+    status: TenantStatus,
+    /// Its name in configuration files.
+    slug: Option<String>,
+    /// `api`, or the name of the file that declares it.
+    managed_by: String,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct NewTenant {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct CreatedTenant {
+    tenant: Shown,
+    /// Shown once.
+    api_key: String,
+    warning: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Tenants {
+    tenants: Vec<Shown>,
+    /// On this page.
+    count: usize,
+    /// In all.
+    total: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct OneTenant {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    tenant: Shown,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct NewKeyShown {
+    /// Shown once.
+    api_key: String,
+    warning: &'static str,
+}
+
+/// Create a tenant with its first API key
+#[utoipa::path(post, path = "/tenants", operation_id = "createTenant", tag = "Admin", request_body = NewTenant,
+    responses((status = 201, body = Envelope<CreatedTenant>)))]
+pub(in crate::api) async fn create(State(api): State<Api>, admin: Admin, mut fields: Fields) -> Created<CreatedTenant> {
+    let name = fields.name("name", NAME_CHARS_MAX, true);
     fields.finish()?;
     let id = TenantId::generate();
     let (secret, key) = new_key(&api, &id);
     let tenant = api.store.create_tenant(id, &name.unwrap_or_default(), key).await?;
     api.store.audit(admin.audit("tenant.created", "tenant", tenant.id.as_str())).await?;
-    api.metrics.tenants_active.inc();
-    let data = json!({
-        "tenant": shown(&tenant),
-        "api_key": secret.expose(),
-        "warning": "this key is shown once; keep it now",
-    });
-    Ok((StatusCode::CREATED, enveloped(data)))
+    api.count().await?;
+    let created = CreatedTenant { tenant: tenant.into(), api_key: secret.expose().to_owned(), warning: KEY_WARNING };
+    Ok((StatusCode::CREATED, enveloped(created)))
 }
 
-pub(in crate::api) async fn list(State(api): State<Api>, _: Admin, Query(page): Query<Page>) -> Answer {
-    let (limit, offset) = page.checked(100)?;
+/// List tenants, newest first
+#[utoipa::path(get, path = "/tenants", operation_id = "listTenants", tag = "Admin", params(Page<UpTo100>),
+    responses((status = 200, body = Envelope<Tenants>)))]
+pub(in crate::api) async fn list(
+    State(api): State<Api>,
+    _: Admin,
+    Query(page): Query<Page<UpTo100>>,
+) -> Answer<Tenants> {
+    let (limit, offset) = page.checked()?;
     let (tenants, total) = api.store.tenants(limit, offset).await?;
-    let shown: Vec<Value> = tenants.iter().map(shown).collect();
-    Ok(enveloped(json!({ "count": shown.len(), "tenants": shown, "total": total })))
+    let tenants: Vec<Shown> = tenants.into_iter().map(Shown::from).collect();
+    Ok(enveloped(Tenants { count: tenants.len(), tenants, total }))
 }
 
-pub(in crate::api) async fn read(State(api): State<Api>, _: Admin, Path(id): Path<String>) -> Answer {
+/// One tenant
+#[utoipa::path(get, path = "/tenants/{tenant}", operation_id = "readTenant", tag = "Admin",
+    responses((status = 200, body = Envelope<OneTenant>)))]
+pub(in crate::api) async fn read(State(api): State<Api>, _: Admin, Path(id): Path<String>) -> Answer<OneTenant> {
     let tenant = api.store.tenant(&tenant_id(&id)?).await.map_err(no_tenant)?;
-    Ok(enveloped(json!({ "tenant": shown(&tenant) })))
+    Ok(enveloped(OneTenant { message: None, tenant: tenant.into() }))
 }
 
+/// Suspend a tenant
+///
 /// Stops its devices and its keys at once.
-pub(in crate::api) async fn suspend(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer {
+#[utoipa::path(patch, path = "/tenants/{tenant}/suspend", operation_id = "suspendTenant", tag = "Admin",
+    responses((status = 200, body = Envelope<OneTenant>)))]
+pub(in crate::api) async fn suspend(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer<OneTenant> {
     let id = tenant_id(&id)?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
     api.store.audit(admin.audit("tenant.suspended", "tenant", id.as_str())).await?;
-    Ok(enveloped(json!({ "message": "the tenant is suspended", "tenant": shown(&tenant) })))
+    api.count().await?;
+    Ok(enveloped(OneTenant { message: Some("the tenant is suspended"), tenant: tenant.into() }))
 }
 
+/// Activate a suspended tenant
+///
 /// Resumes what its owner wanted running.
-pub(in crate::api) async fn activate(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer {
+#[utoipa::path(patch, path = "/tenants/{tenant}/activate", operation_id = "activateTenant", tag = "Admin",
+    responses((status = 200, body = Envelope<OneTenant>)))]
+pub(in crate::api) async fn activate(
+    State(api): State<Api>,
+    admin: Admin,
+    Path(id): Path<String>,
+) -> Answer<OneTenant> {
     let id = tenant_id(&id)?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Active).await.map_err(no_tenant)?;
     api.directory.resume_tenant(&id).await?;
     api.store.audit(admin.audit("tenant.activated", "tenant", id.as_str())).await?;
-    Ok(enveloped(json!({ "message": "the tenant is active", "tenant": shown(&tenant) })))
+    api.count().await?;
+    Ok(enveloped(OneTenant { message: Some("the tenant is active"), tenant: tenant.into() }))
 }
 
-pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer {
+/// Delete a tenant
+///
+/// Its devices are stopped, its sessions and keys destroyed, its webhooks removed. What happened stays in the event and
+/// audit logs.
+#[utoipa::path(delete, path = "/tenants/{tenant}", operation_id = "deleteTenant", tag = "Admin",
+    responses((status = 200, body = Envelope<Done>)))]
+pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer<Done> {
     let id = tenant_id(&id)?;
     // Keys stop working first, so that nothing is started behind the halt.
     api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
     api.store.delete_tenant(&id).await.map_err(no_tenant)?;
     api.store.audit(admin.audit("tenant.deleted", "tenant", id.as_str())).await?;
-    api.metrics.tenants_active.dec();
-    Ok(enveloped(json!({ "message": "the tenant is deleted" })))
+    api.count().await?;
+    Ok(done("the tenant is deleted"))
 }
 
-/// A new key; every earlier one stops working.
-pub(in crate::api) async fn regenerate_key(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer {
+/// Make a new API key
+///
+/// Every earlier key of the tenant stops working.
+#[utoipa::path(post, path = "/tenants/{tenant}/regenerate-key", operation_id = "regenerateKey", tag = "Admin",
+    responses((status = 200, body = Envelope<NewKeyShown>)))]
+pub(in crate::api) async fn regenerate_key(
+    State(api): State<Api>,
+    admin: Admin,
+    Path(id): Path<String>,
+) -> Answer<NewKeyShown> {
     let id = tenant_id(&id)?;
     let (secret, key) = new_key(&api, &id);
     api.store.add_key(&id, key, true).await.map_err(no_tenant)?;
     api.store.audit(admin.audit("key.rotated", "tenant", id.as_str())).await?;
-    Ok(enveloped(json!({ "api_key": secret.expose(), "warning": "this key is shown once; keep it now" })))
+    Ok(enveloped(NewKeyShown { api_key: secret.expose().to_owned(), warning: KEY_WARNING }))
 }
 
 fn new_key(api: &Api, tenant: &TenantId) -> (Secret, NewKey) {
@@ -96,25 +191,27 @@ fn new_key(api: &Api, tenant: &TenantId) -> (Secret, NewKey) {
     (secret, key)
 }
 
-pub(in crate::api) fn tenant_id(text: &str) -> Result<TenantId, ApiError> {
+pub(super) fn tenant_id(text: &str) -> Result<TenantId, ApiError> {
     TenantId::parse(text).map_err(|_| ApiError::NotFound("tenant"))
 }
 
-pub(in crate::api) fn no_tenant(error: StoreError) -> ApiError {
+pub(super) fn no_tenant(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::NotFound("tenant"),
         other => other.into(),
     }
 }
 
-fn shown(tenant: &TenantRow) -> Value {
-    json!({
-        "id": tenant.id,
-        "name": tenant.name,
-        "status": tenant.status,
-        "slug": tenant.slug,
-        "managed_by": tenant.managed_by,
-        "created_at": tenant.created_at / 1000,
-        "updated_at": tenant.updated_at / 1000,
-    })
+impl From<TenantRow> for Shown {
+    fn from(tenant: TenantRow) -> Self {
+        Self {
+            id: tenant.id,
+            name: tenant.name,
+            status: tenant.status,
+            slug: tenant.slug,
+            managed_by: tenant.managed_by,
+            created_at: tenant.created_at / 1000,
+            updated_at: tenant.updated_at / 1000,
+        }
+    }
 }

@@ -1,36 +1,47 @@
 //! Pulling events of a device. Oldest first behind a cursor, newest first without one.
 
-use super::{device_id, no_device};
+use super::limit;
 use crate::api::Api;
-use crate::api::caller::Tenant;
+use crate::api::caller::{OwnDevice, Reads};
 use crate::api::error::ApiError;
+use crate::api::extract::Query;
 use crate::domain::event::Subscription;
-use crate::store::EventQuery;
+use crate::domain::ids::EventId;
+use crate::domain::moment::Moment;
+use crate::store::{EventQuery, EventRow};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_DEFAULT: &str = "100";
 const LIMIT_MAX: u32 = 500;
 
 /// Read as texts, so that a bad one is named.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct Wanted {
+    /// From this moment: unix seconds, or an ISO 8601 date or time (UTC unless it says otherwise).
     since: Option<String>,
+    /// Up to and with this second or this day.
     until: Option<String>,
+    /// What `X-Next-Cursor` gave, or 0 for the beginning; then oldest first.
+    #[param(value_type = Option<u64>)]
     cursor: Option<String>,
+    /// The name of an event, or `message.status`.
     r#type: Option<String>,
+    /// 1 to 500; 100 when left out.
+    #[param(value_type = Option<u32>)]
     limit: Option<String>,
 }
 
 impl Wanted {
     fn query(&self) -> Result<EventQuery, ApiError> {
-        let seconds = |name: &str, text: &Option<String>| match text.as_deref().map(str::parse::<i64>) {
+        let moment = |name: &str, text: &Option<String>| match text.as_deref().map(Moment::parse) {
             None => Ok(None),
-            Some(Ok(seconds)) if seconds >= 0 => Ok(Some(seconds.saturating_mul(1000))),
-            Some(_) => Err(ApiError::field(name, "must be unix seconds")),
+            Some(Some(moment)) => Ok(Some(moment)),
+            Some(None) => Err(ApiError::field(name, "must be unix seconds, or a date such as 2026-01-31")),
         };
         let cursor = match self.cursor.as_deref().map(str::parse::<i64>) {
             None => None,
@@ -45,35 +56,53 @@ impl Wanted {
                 known.types().iter().map(|type_| type_.as_str().to_owned()).collect()
             }
         };
-        let limit = self.limit.as_deref().map(str::parse::<u32>).transpose().ok().map(|n| n.unwrap_or(LIMIT_DEFAULT));
-        let limit = limit.filter(|n| (1..=LIMIT_MAX).contains(n));
         Ok(EventQuery {
             device: None,
             after: cursor,
-            since: seconds("since", &self.since)?,
-            until: seconds("until", &self.until)?,
+            since: moment("since", &self.since)?.map(|moment| moment.first_ms),
+            until: moment("until", &self.until)?.map(|moment| moment.last_ms),
             types,
-            limit: limit.ok_or_else(|| ApiError::field("limit", format!("must be 1 to {LIMIT_MAX}")))?,
+            limit: limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX)?,
         })
     }
 }
 
+/// Something that happened.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
+pub(in crate::api) struct Shown {
+    id: EventId,
+    /// The name webhooks subscribe to.
+    r#type: String,
+    /// What a webhook gets as `data`.
+    #[schema(value_type = Object)]
+    payload: serde_json::Value,
+    /// Unix seconds.
+    received_at: i64,
+}
+
+/// Pull events
+///
+/// Newest first; with a cursor oldest first, and the header `X-Next-Cursor` gives the cursor for the next page.
+#[utoipa::path(get, path = "/devices/{device}/events", operation_id = "listEvents", tag = "Events", params(Wanted),
+    responses((status = 200, body = Vec<Shown>,
+        headers(("X-Next-Cursor" = u64, description = "The cursor behind the last of these events.")))))]
 pub(in crate::api) async fn list(
     State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
+    device: OwnDevice<Reads>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
-    tenant.may("read")?;
-    let id = device_id(&id)?;
-    api.store.device(&tenant.id, &id).await.map_err(no_device)?;
-    let query = EventQuery { device: Some(id), ..wanted.query()? };
+    let query = EventQuery { device: Some(device.id().clone()), ..wanted.query()? };
     let after = query.after;
-    let rows = api.store.events(&tenant.id, query).await?;
+    let rows = api.store.events(&device.tenant.id, query).await?;
     let next = rows.iter().map(|row| row.seq).max().or(after).unwrap_or(0);
-    let shown: Vec<Value> = rows
-        .into_iter()
-        .map(|row| json!({ "id": row.id, "type": row.type_, "payload": row.data, "receivedAt": row.at / 1000 }))
-        .collect();
+    let shown: Vec<Shown> = rows.into_iter().map(Shown::from).collect();
     Ok(([("x-next-cursor", next.to_string())], Json(shown)).into_response())
+}
+
+impl From<EventRow> for Shown {
+    fn from(row: EventRow) -> Self {
+        Self { id: row.id, r#type: row.type_, payload: row.data, received_at: row.at / 1000 }
+    }
 }

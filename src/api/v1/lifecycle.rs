@@ -1,38 +1,53 @@
 //! Starting, stopping and unlinking a device. All of it idempotent.
 
-use super::{device_id, no_device};
 use crate::api::Api;
-use crate::api::caller::Tenant;
-use crate::api::envelope::{Answer, enveloped};
-use axum::extract::{Path, State};
-use serde_json::json;
+use crate::api::caller::{Manages, OwnDevice, no_device};
+use crate::api::envelope::{Answer, Done, Envelope, done, enveloped};
+use crate::domain::device::Observed;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-pub(in crate::api) async fn start(State(api): State<Api>, tenant: Tenant, Path(id): Path<String>) -> Answer {
-    tenant.may("manage")?;
-    let id = device_id(&id)?;
-    api.directory.start(&tenant.id, &id).await?;
-    api.store.audit(tenant.audit("device.started", "device", id.as_str())).await?;
-    let status = api.store.device(&tenant.id, &id).await.map_err(no_device)?.observed;
-    // A device that runs already keeps its status; one that was started now is on its way.
-    let status = match status.as_str() {
-        "connected" | "pairing" => status.as_str(),
-        _ => "connecting",
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Started {
+    message: &'static str,
+    /// `connecting`, or what it is already: `connected`, `pairing`.
+    status: Observed,
+}
+
+/// Start a device
+///
+/// Idempotent and safe in parallel. From now on a restart of the gateway starts it too.
+#[utoipa::path(post, path = "/devices/{device}/start", operation_id = "startDevice", tag = "Devices",
+    responses((status = 200, body = Envelope<Started>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn start(State(api): State<Api>, device: OwnDevice<Manages>) -> Answer<Started> {
+    api.directory.start(&device.tenant.id, device.id()).await?;
+    api.store.audit(device.audit("device.started")).await?;
+    let status = match api.store.device(&device.tenant.id, device.id()).await.map_err(no_device)?.observed {
+        status @ (Observed::Connected | Observed::Pairing) => status,
+        _ => Observed::Connecting,
     };
-    Ok(enveloped(json!({ "message": "the device is starting", "status": status })))
+    Ok(enveloped(Started { message: "the device is starting", status }))
 }
 
-pub(in crate::api) async fn stop(State(api): State<Api>, tenant: Tenant, Path(id): Path<String>) -> Answer {
-    tenant.may("manage")?;
-    let id = device_id(&id)?;
-    api.directory.stop(&tenant.id, &id).await?;
-    api.store.audit(tenant.audit("device.stopped", "device", id.as_str())).await?;
-    Ok(enveloped(json!({ "message": "the device is stopped" })))
+/// Stop a device
+///
+/// Idempotent, also while it connects or waits. It stays linked, and stays stopped until it is started.
+#[utoipa::path(post, path = "/devices/{device}/stop", operation_id = "stopDevice", tag = "Devices",
+    responses((status = 200, body = Envelope<Done>)))]
+pub(in crate::api) async fn stop(State(api): State<Api>, device: OwnDevice<Manages>) -> Answer<Done> {
+    api.directory.stop(&device.tenant.id, device.id()).await?;
+    api.store.audit(device.audit("device.stopped")).await?;
+    Ok(done("the device is stopped"))
 }
 
-pub(in crate::api) async fn logout(State(api): State<Api>, tenant: Tenant, Path(id): Path<String>) -> Answer {
-    tenant.may("manage")?;
-    let id = device_id(&id)?;
-    api.directory.logout(&tenant.id, &id).await?;
-    api.store.audit(tenant.audit("device.logout", "device", id.as_str())).await?;
-    Ok(enveloped(json!({ "message": "the device is unlinked and its session destroyed" })))
+/// Unlink a device
+///
+/// Unlinks it at WhatsApp when it is connected, and destroys its session.
+#[utoipa::path(post, path = "/devices/{device}/logout", operation_id = "logoutDevice", tag = "Devices",
+    responses((status = 200, body = Envelope<Done>)))]
+pub(in crate::api) async fn logout(State(api): State<Api>, device: OwnDevice<Manages>) -> Answer<Done> {
+    api.directory.logout(&device.tenant.id, device.id()).await?;
+    api.store.audit(device.audit("device.logout")).await?;
+    Ok(done("the device is unlinked and its session destroyed"))
 }

@@ -8,37 +8,75 @@ pub(super) mod pairing;
 pub(super) mod webhooks;
 
 use super::error::ApiError;
-use crate::domain::ids::DeviceId;
-use crate::store::StoreError;
 use serde::Deserialize;
+use std::marker::PhantomData;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, schema};
 
 const LIMIT_DEFAULT: u32 = 50;
 
-/// `limit` and `offset` of a list. Read as texts, so that a bad one is named.
-#[derive(Deserialize)]
-pub(super) struct Page {
-    limit: Option<String>,
-    offset: Option<String>,
+/// How many rows a page has at most.
+pub(super) trait LimitMax {
+    const LIMIT_MAX: u32;
 }
 
-impl Page {
-    pub(super) fn checked(&self, limit_max: u32) -> Result<(u32, u32), ApiError> {
-        let number = |text: &Option<String>| text.as_deref().map(str::parse::<u32>).transpose();
-        let limit =
-            number(&self.limit).ok().map(|n| n.unwrap_or(LIMIT_DEFAULT)).filter(|n| (1..=limit_max).contains(n));
-        let limit = limit.ok_or_else(|| ApiError::field("limit", format!("must be 1 to {limit_max}")))?;
-        let offset = number(&self.offset).map_err(|_| ApiError::field("offset", "must be a whole number from 0"))?;
-        Ok((limit, offset.unwrap_or(0)))
+pub(super) struct UpTo100;
+impl LimitMax for UpTo100 {
+    const LIMIT_MAX: u32 = 100;
+}
+
+pub(super) struct UpTo200;
+impl LimitMax for UpTo200 {
+    const LIMIT_MAX: u32 = 200;
+}
+
+/// `limit` and `offset` of a list. Read as texts, so that a bad one is named.
+#[derive(Deserialize)]
+pub(super) struct Page<M> {
+    limit: Option<String>,
+    offset: Option<String>,
+    #[serde(skip)]
+    _limit_max: PhantomData<M>,
+}
+
+impl<M: LimitMax> Page<M> {
+    pub(super) fn checked(&self) -> Result<(u32, u32), ApiError> {
+        let limit = limit(self.limit.as_deref(), M::LIMIT_MAX)?;
+        let offset = self.offset.as_deref().map_or(Ok(0), str::parse);
+        Ok((limit, offset.map_err(|_| ApiError::field("offset", "must be a whole number from 0"))?))
     }
 }
 
-pub(super) fn device_id(text: &str) -> Result<DeviceId, ApiError> {
-    DeviceId::parse(text).map_err(|_| ApiError::NotFound("device"))
+pub(super) fn limit(text: Option<&str>, limit_max: u32) -> Result<u32, ApiError> {
+    let number = text.map_or(Ok(LIMIT_DEFAULT.min(limit_max)), str::parse).ok();
+    let number = number.filter(|number| (1..=limit_max).contains(number));
+    number.ok_or_else(|| ApiError::field("limit", format!("must be 1 to {limit_max}")))
 }
 
-pub(super) fn no_device(error: StoreError) -> ApiError {
-    match error {
-        StoreError::NotFound => ApiError::NotFound("device"),
-        other => other.into(),
+impl<M: LimitMax> IntoParams for Page<M> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let whole = |least: u32, most: Option<u32>, default: u32| {
+            ObjectBuilder::new()
+                .schema_type(schema::Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+                .minimum(Some(least))
+                .maximum(most)
+                .default(Some(default.into()))
+                .build()
+        };
+        let parameter = |name: &str, about: &str, schema| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(Required::False)
+                .description(Some(about))
+                .schema(Some(schema))
+                .build()
+        };
+        vec![
+            parameter("limit", "Rows on a page.", whole(1, Some(M::LIMIT_MAX), LIMIT_DEFAULT)),
+            parameter("offset", "Rows to pass over.", whole(0, None, 0)),
+        ]
     }
 }

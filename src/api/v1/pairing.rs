@@ -1,13 +1,12 @@
 //! Linking a device by QR or by code.
 
-use super::device_id;
 use crate::api::Api;
-use crate::api::caller::Tenant;
-use crate::api::envelope::enveloped;
+use crate::api::caller::{Manages, OwnDevice};
+use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::domain::jid::PhoneNumber;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -15,24 +14,62 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{Color, EcLevel, QrCode};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Pixels of one square of the code, and squares of white around it as the standard asks (ISO/IEC 18004).
 const MODULE_PIXELS: usize = 6;
 const QUIET_MODULES: usize = 4;
 
-/// `Accept: image/png` and `image/svg+xml` answer the picture, `text/plain` one for a terminal; anything else JSON with
-/// the picture as a data URL.
+/// A code to scan.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct QrShown {
+    /// The picture as a data URL, `data:image/png;base64,...`.
+    qr_code: String,
+    /// What the picture says.
+    qr_text: String,
+    /// Unix milliseconds.
+    expires_at: i64,
+    message: &'static str,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct AskForCode {
+    /// The number of the phone, 10 to 15 digits with the country code.
+    #[schema(example = "6281234567890")]
+    phone_number: String,
+}
+
+/// A code to type into the phone.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct CodeShown {
+    /// `ABCD-EFGH`
+    pairing_code: String,
+    phone_number: PhoneNumber,
+    /// Unix milliseconds.
+    expires_at: i64,
+    message: &'static str,
+}
+
+/// Get the QR code that links a device
+///
+/// Starts the device if needed and waits for the code. `Accept: image/png` and `image/svg+xml` answer the picture,
+/// `text/plain` one for a terminal; anything else JSON with the picture as a data URL. Asking again answers the current
+/// code.
+#[utoipa::path(post, path = "/devices/{device}/pairing/qr", operation_id = "pairByQr", tag = "Pairing",
+    responses(
+        (status = 200, content((Envelope<QrShown> = "application/json"), (Vec<u8> = "image/png"),
+            (String = "image/svg+xml"), (String = "text/plain"))),
+        (status = 409, response = crate::api::openapi::Refusal),
+        (status = 504, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn qr(
     State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
+    device: OwnDevice<Manages>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    tenant.may("manage")?;
-    let id = device_id(&id)?;
-    let qr = api.directory.pairing_qr(&tenant.id, &id, api.settings.pairing_wait).await?;
-    api.store.audit(tenant.audit("device.qr_requested", "device", id.as_str())).await?;
+    let qr = api.directory.pairing_qr(&device.tenant.id, device.id(), api.settings.pairing_wait).await?;
+    api.store.audit(device.audit("device.qr_requested")).await?;
     let drawn = QrCode::with_error_correction_level(qr.text.as_bytes(), EcLevel::L)
         .map_err(|error| ApiError::Internal(format!("a qr code could not be drawn: {error}")))?;
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -50,35 +87,39 @@ pub(in crate::api) async fn qr(
     if accept.contains("image/png") {
         return Ok(([(CONTENT_TYPE, "image/png")], png).into_response());
     }
-    let data = json!({
-        "qr_code": format!("data:image/png;base64,{}", BASE64.encode(png)),
-        "qr_text": qr.text,
-        "expires_at": qr.expires_at,
-        "message": "scan this with WhatsApp: Settings, Linked devices, Link a device",
-    });
-    Ok(enveloped(data).into_response())
+    let shown = QrShown {
+        qr_code: format!("data:image/png;base64,{}", BASE64.encode(png)),
+        qr_text: qr.text,
+        expires_at: qr.expires_at,
+        message: "scan this with WhatsApp: Settings, Linked devices, Link a device",
+    };
+    Ok(enveloped(shown).into_response())
 }
 
+/// Get a code that links a device, to be typed into the phone
+///
+/// Also after a QR code was shown.
+#[utoipa::path(post, path = "/devices/{device}/pairing/code", operation_id = "pairByCode", tag = "Pairing",
+    request_body = AskForCode,
+    responses((status = 200, body = Envelope<CodeShown>), (status = 409, response = crate::api::openapi::Refusal),
+        (status = 504, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn code(
     State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
+    device: OwnDevice<Manages>,
     mut fields: Fields,
-) -> Result<Response, ApiError> {
-    tenant.may("manage")?;
-    let id = device_id(&id)?;
+) -> Answer<CodeShown> {
     let phone = fields.parsed("phone_number", true, phone_number);
     fields.finish()?;
     let Some(phone) = phone else { return Err(ApiError::field("phone_number", "is required")) };
-    let pairing = api.directory.pairing_code(&tenant.id, &id, &phone, api.settings.pairing_wait).await?;
-    api.store.audit(tenant.audit("device.pairing_code_requested", "device", id.as_str())).await?;
-    let data = json!({
-        "pairing_code": pairing.code,
-        "phone_number": phone,
-        "expires_at": pairing.expires_at,
-        "message": "type this code into WhatsApp: Settings, Linked devices, Link with phone number",
-    });
-    Ok(enveloped(data).into_response())
+    let wait = api.settings.pairing_wait;
+    let pairing = api.directory.pairing_code(&device.tenant.id, device.id(), &phone, wait).await?;
+    api.store.audit(device.audit("device.pairing_code_requested")).await?;
+    Ok(enveloped(CodeShown {
+        pairing_code: pairing.code,
+        phone_number: phone,
+        expires_at: pairing.expires_at,
+        message: "type this code into WhatsApp: Settings, Linked devices, Link with phone number",
+    }))
 }
 
 /// Pairing takes 10 to 15 digits; shorter numbers exist but WhatsApp links none of them.

@@ -1,20 +1,24 @@
 //! Webhooks: created, read, replaced, deleted. A generated secret is shown once.
 
 use crate::api::Api;
-use crate::api::caller::Tenant;
-use crate::api::envelope::{Answer, AnswerWithStatus};
+use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook};
+use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
+use crate::api::extract::Query;
 use crate::api::fields::Fields;
+use crate::api::v1::{Page, UpTo200};
 use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::store::{StoreError, WebhookRow, WebhookSpec};
+use crate::store::{DeliveryRow, WebhookRow, WebhookSpec};
 use crate::webhooks::{generate_secret, is_reserved, standard_form, validate_secret};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 const NAME_CHARS_MAX: usize = 100;
 const URL_CHARS_MAX: usize = 2_048;
@@ -23,86 +27,193 @@ const HEADERS_MAX: usize = 20;
 const DEVICES_MAX: usize = 1_000;
 const TIMEOUT_MS_DEFAULT: u32 = 10_000;
 const TIMEOUT_MS_MAX: u32 = 30_000;
+/// Every event looks at each of them.
+const WEBHOOKS_PER_TENANT_MAX: u32 = 100;
+const MASK: &str = "********";
 
-pub(in crate::api) async fn create(State(api): State<Api>, tenant: Tenant, fields: Fields) -> AnswerWithStatus {
-    tenant.may("manage")?;
-    let (spec, generated) = spec(&api, fields, None)?;
-    let webhook = api.store.create_webhook(&tenant.id, spec).await?;
-    api.store.audit(tenant.audit("webhook.created", "webhook", webhook.id.as_str())).await?;
-    api.metrics.webhooks_registered.inc();
-    let mut answer = shown(&webhook);
-    answer["standardSecret"] = json!(standard_form(&webhook.secret).expose());
-    if generated {
-        answer["secret"] = json!(webhook.secret.expose());
-    }
-    Ok((StatusCode::CREATED, Json(answer)))
-}
-
-pub(in crate::api) async fn list(State(api): State<Api>, tenant: Tenant) -> Answer {
-    tenant.may("read")?;
-    let webhooks = api.store.webhooks(&tenant.id).await?;
-    Ok(Json(webhooks.iter().map(shown).collect()))
-}
-
-pub(in crate::api) async fn read(State(api): State<Api>, tenant: Tenant, Path(id): Path<String>) -> Answer {
-    tenant.may("read")?;
-    let webhook = api.store.webhook(&tenant.id, &webhook_id(&id)?).await.map_err(no_webhook)?;
-    Ok(Json(shown(&webhook)))
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct NewWebhook {
+    /// Where deliveries go: http or https, a public address unless the operator allows others.
+    #[schema(max_length = 2048, example = "https://example.com/hook")]
+    url: String,
+    /// Names of events, or `*` for all.
+    #[schema(min_items = 1, max_items = 64, example = json!(["message.received"]))]
+    events: Vec<String>,
+    #[serde(flatten)]
+    options: WebhookOptions,
 }
 
 /// Fields that are left out keep what they had.
-pub(in crate::api) async fn replace(
-    State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
-    fields: Fields,
-) -> Answer {
-    tenant.may("manage")?;
-    let id = webhook_id(&id)?;
-    let earlier = api.store.webhook(&tenant.id, &id).await.map_err(no_webhook)?;
-    let (spec, _) = spec(&api, fields, Some(earlier))?;
-    let webhook = api.store.update_webhook(&tenant.id, &id, spec).await.map_err(no_webhook)?;
-    api.store.audit(tenant.audit("webhook.updated", "webhook", id.as_str())).await?;
-    Ok(Json(shown(&webhook)))
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct WebhookChange {
+    #[schema(required = false, max_length = 2048, example = "https://example.com/hook")]
+    url: String,
+    #[schema(required = false, min_items = 1, max_items = 64, example = json!(["message.received"]))]
+    events: Vec<String>,
+    #[serde(flatten)]
+    options: WebhookOptions,
 }
 
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct WebhookOptions {
+    #[schema(required = false, min_length = 1, max_length = 100)]
+    name: String,
+    /// Signs the deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text. Generated when left out.
+    #[schema(required = false)]
+    secret: String,
+    /// Attempts in all.
+    #[schema(required = false, minimum = 1, maximum = 20, default = 3)]
+    retry_count: u32,
+    /// Milliseconds an attempt may take.
+    #[schema(required = false, minimum = 100, maximum = 30000, default = 10000)]
+    timeout: u32,
+    #[schema(required = false, default = true)]
+    enabled: bool,
+    /// Sent with every delivery. Stored encrypted and never shown.
+    #[schema(required = false)]
+    headers: BTreeMap<String, String>,
+    /// Only events of these devices; all when left out.
+    #[schema(required = false, max_items = 1000)]
+    device_ids: Vec<String>,
+}
+
+/// A webhook. Its secret and the values of its headers are masked.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Webhook)]
+pub(in crate::api) struct Shown {
+    id: WebhookId,
+    name: Option<String>,
+    url: String,
+    events: Vec<String>,
+    enabled: bool,
+    /// Why the gateway switched it off.
+    disabled_reason: Option<String>,
+    /// Shown once, when it was generated; masked afterwards.
+    secret: String,
+    /// The secret in the form that Standard Webhooks libraries take; shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standard_secret: Option<String>,
+    headers: BTreeMap<String, &'static str>,
+    retry_count: u32,
+    /// Milliseconds.
+    timeout: u32,
+    device_ids: Option<Vec<String>>,
+    /// `api`, or the name of the file that declares it.
+    managed_by: String,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+}
+
+/// One event on its way to one webhook.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
+pub(in crate::api) struct ShownDelivery {
+    id: String,
+    event_id: String,
+    /// `due`, `sending`, `delivered`, or `parked` in the dead letter queue.
+    status: String,
+    attempts: u32,
+    /// The HTTP status of the last attempt; null when there was no answer.
+    last_status: Option<u16>,
+    last_error: Option<String>,
+    /// Unix seconds.
+    next_attempt_at: i64,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+}
+
+/// Create a webhook
+#[utoipa::path(post, path = "/webhooks", operation_id = "createWebhook", tag = "Webhooks", request_body = NewWebhook,
+    responses((status = 201, body = Shown), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn create(
+    State(api): State<Api>,
+    tenant: Tenant<Manages>,
+    fields: Fields,
+) -> Result<(StatusCode, Json<Shown>), ApiError> {
+    let (spec, generated) = spec(&api, fields, None)?;
+    let webhook = api.store.create_webhook(&tenant.id, spec, WEBHOOKS_PER_TENANT_MAX).await?;
+    api.store.audit(tenant.audit("webhook.created", "webhook", webhook.id.as_str())).await?;
+    api.count().await?;
+    let secret = webhook.secret.clone();
+    let mut shown = Shown::from(webhook);
+    shown.standard_secret = Some(standard_form(&secret).expose().to_owned());
+    if generated {
+        shown.secret = secret.expose().to_owned();
+    }
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// List webhooks, disabled ones too, oldest first
+#[utoipa::path(get, path = "/webhooks", operation_id = "listWebhooks", tag = "Webhooks",
+    responses((status = 200, body = Vec<Shown>)))]
+pub(in crate::api) async fn list(State(api): State<Api>, tenant: Tenant<Reads>) -> Bare<Vec<Shown>> {
+    let webhooks = api.store.webhooks(&tenant.id).await?;
+    Ok(Json(webhooks.into_iter().map(Shown::from).collect()))
+}
+
+/// One webhook
+#[utoipa::path(get, path = "/webhooks/{webhook}", operation_id = "readWebhook", tag = "Webhooks",
+    responses((status = 200, body = Shown)))]
+pub(in crate::api) async fn read(webhook: OwnWebhook<Reads>) -> Bare<Shown> {
+    Ok(Json(webhook.row.into()))
+}
+
+/// Change a webhook
+///
+/// Fields that are left out keep what they had.
+#[utoipa::path(put, path = "/webhooks/{webhook}", operation_id = "changeWebhook", tag = "Webhooks",
+    request_body = WebhookChange, responses((status = 200, body = Shown)))]
+pub(in crate::api) async fn replace(
+    State(api): State<Api>,
+    webhook: OwnWebhook<Manages>,
+    fields: Fields,
+) -> Bare<Shown> {
+    let (id, tenant) = (webhook.row.id.clone(), webhook.tenant);
+    let (spec, _) = spec(&api, fields, Some(webhook.row))?;
+    let changed = api.store.update_webhook(&tenant.id, &id, spec).await.map_err(no_webhook)?;
+    api.store.audit(tenant.audit("webhook.updated", "webhook", id.as_str())).await?;
+    Ok(Json(changed.into()))
+}
+
+/// Delete a webhook
+///
+/// What was waiting for it is given up.
+#[utoipa::path(delete, path = "/webhooks/{webhook}", operation_id = "deleteWebhook", tag = "Webhooks",
+    responses((status = 204)))]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
+    webhook: OwnWebhook<Manages>,
 ) -> Result<StatusCode, ApiError> {
-    tenant.may("manage")?;
-    let id = webhook_id(&id)?;
+    let (id, tenant) = (webhook.row.id, webhook.tenant);
     api.store.delete_webhook(&tenant.id, &id).await.map_err(no_webhook)?;
     api.store.audit(tenant.audit("webhook.deleted", "webhook", id.as_str())).await?;
-    api.metrics.webhooks_registered.dec();
+    api.count().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// List the deliveries of a webhook, newest first
+#[utoipa::path(get, path = "/webhooks/{webhook}/deliveries", operation_id = "listDeliveries", tag = "Webhooks",
+    params(Page<UpTo200>), responses((status = 200, body = Vec<ShownDelivery>)))]
 pub(in crate::api) async fn deliveries(
     State(api): State<Api>,
-    tenant: Tenant,
-    Path(id): Path<String>,
-    Query(page): Query<super::Page>,
-) -> Answer {
-    tenant.may("read")?;
-    let (limit, _) = page.checked(200)?;
-    let webhook = api.store.webhook(&tenant.id, &webhook_id(&id)?).await.map_err(no_webhook)?;
-    let rows = api.store.deliveries(&tenant.id, &webhook.id, limit).await?;
-    let shown = rows.into_iter().map(|row| {
-        json!({
-            "id": row.id,
-            "eventId": row.event_id,
-            "status": row.status,
-            "attempts": row.attempts,
-            "lastStatus": row.last_status,
-            "lastError": row.last_error,
-            "nextAttemptAt": row.next_at / 1000,
-            "createdAt": row.created_at / 1000,
-            "updatedAt": row.updated_at / 1000,
-        })
-    });
-    Ok(Json(shown.collect()))
+    webhook: OwnWebhook<Reads>,
+    Query(page): Query<Page<UpTo200>>,
+) -> Bare<Vec<ShownDelivery>> {
+    let (limit, offset) = page.checked()?;
+    let rows = api.store.deliveries(&webhook.tenant.id, &webhook.row.id, limit, offset).await?;
+    Ok(Json(rows.into_iter().map(ShownDelivery::from).collect()))
 }
 
 /// What the body asks for, over what was there before; and whether the secret was made here.
@@ -116,8 +227,11 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
         Some(_) => Ok(name.to_owned()),
         None => Err("is not the name of an event; use one of the list in the documentation, or \"*\""),
     };
-    let events = fields.list("events", usize::from(new)..=EVENTS_MAX, known);
-    let name = fields.text("name", 1..=NAME_CHARS_MAX, false);
+    let events = match new || fields.has("events") {
+        true => fields.list("events", 1..=EVENTS_MAX, known),
+        false => None,
+    };
+    let name = fields.name("name", NAME_CHARS_MAX, false);
     let secret = fields.parsed("secret", false, |text| validate_secret(text).map(|()| Secret::new(text)));
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
     let timeout_ms = fields.whole("timeout", 100..=TIMEOUT_MS_MAX);
@@ -161,35 +275,41 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
     Ok((spec, generated))
 }
 
-fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
-    WebhookId::parse(text).map_err(|_| ApiError::NotFound("webhook"))
-}
-
-fn no_webhook(error: StoreError) -> ApiError {
-    match error {
-        StoreError::NotFound => ApiError::NotFound("webhook"),
-        other => other.into(),
+impl From<WebhookRow> for Shown {
+    fn from(webhook: WebhookRow) -> Self {
+        Self {
+            id: webhook.id,
+            name: webhook.name,
+            url: webhook.url,
+            events: webhook.events,
+            enabled: webhook.enabled,
+            disabled_reason: webhook.disabled_reason,
+            secret: MASK.to_owned(),
+            standard_secret: None,
+            // Values are masked like the secret: they often carry a token.
+            headers: webhook.headers.into_keys().map(|name| (name, MASK)).collect(),
+            retry_count: webhook.retry_count,
+            timeout: webhook.timeout_ms,
+            device_ids: webhook.device_ids,
+            managed_by: webhook.managed_by,
+            created_at: webhook.created_at / 1000,
+            updated_at: webhook.updated_at / 1000,
+        }
     }
 }
 
-/// Header values are masked like the secret: they often carry a token.
-fn shown(webhook: &WebhookRow) -> Value {
-    let headers: serde_json::Map<String, Value> =
-        webhook.headers.keys().map(|name| (name.clone(), json!("********"))).collect();
-    json!({
-        "id": webhook.id,
-        "name": webhook.name,
-        "url": webhook.url,
-        "events": webhook.events,
-        "enabled": webhook.enabled,
-        "disabledReason": webhook.disabled_reason,
-        "secret": "********",
-        "headers": headers,
-        "retryCount": webhook.retry_count,
-        "timeout": webhook.timeout_ms,
-        "deviceIds": webhook.device_ids,
-        "managedBy": webhook.managed_by,
-        "createdAt": webhook.created_at / 1000,
-        "updatedAt": webhook.updated_at / 1000,
-    })
+impl From<DeliveryRow> for ShownDelivery {
+    fn from(row: DeliveryRow) -> Self {
+        Self {
+            id: row.id,
+            event_id: row.event_id,
+            status: row.status,
+            attempts: row.attempts,
+            last_status: row.last_status,
+            last_error: row.last_error,
+            next_attempt_at: row.next_at / 1000,
+            created_at: row.created_at / 1000,
+            updated_at: row.updated_at / 1000,
+        }
+    }
 }

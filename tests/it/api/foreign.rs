@@ -3,38 +3,59 @@
 use crate::support::{Gateway, answer, simulator, text};
 use serde_json::json;
 
+/// Every operation of the API document, so that a new route cannot be forgotten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_tenants_resources_are_not_found() {
+async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
     let gateway = Gateway::start(folder.path(), &simulator);
     let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
-    let other = text(&made["data"]["api_key"]);
-    let webhooks = gateway.get("/v1/webhooks").await;
-    let webhook = text(&webhooks[0]["id"]);
-    let message = gateway.send_text("mine", "key").await.unwrap();
-    let device = |path: &str| gateway.device(path);
-    for (method, path) in [
-        ("GET", device("")),
-        ("GET", device("/health")),
-        ("GET", device("/session")),
-        ("POST", device("/start")),
-        ("POST", device("/stop")),
-        ("POST", device("/logout")),
-        ("POST", device("/pairing/qr")),
-        ("POST", device("/messages/text")),
-        ("GET", device(&format!("/messages/{}/status", text(&message["id"])))),
-        ("GET", device("/events")),
-        ("GET", format!("/v1/webhooks/{webhook}")),
-        ("PUT", format!("/v1/webhooks/{webhook}")),
-        ("DELETE", format!("/v1/webhooks/{webhook}")),
-        ("GET", format!("/v1/webhooks/{webhook}/deliveries")),
-    ] {
-        let request = gateway.http.request(method.parse().unwrap(), gateway.url(&path)).header("x-api-key", &other);
-        let (status, body) = answer(request.json(&json!({ "to": "6281100000002", "text": "not mine" }))).await;
-        assert_eq!((status, &body["error"]["code"]), (404, &json!("NOT_FOUND")), "{method} {path}: {body}");
+    let (other, own) = (text(&made["data"]["api_key"]), text(&gateway.info["apiKey"]));
+    let webhook = text(&gateway.get("/v1/webhooks").await[0]["id"]);
+    let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
+    let names = [
+        ("{device}", text(&gateway.info["deviceId"])),
+        ("{tenant}", text(&gateway.info["tenantId"])),
+        ("{webhook}", webhook),
+        ("{message}", message),
+    ];
+    let (_, document) = answer(gateway.http.get(gateway.url("/docs/json"))).await;
+    let mut walked = 0;
+    for (pattern, operations) in document["paths"].as_object().unwrap() {
+        let path = names.iter().fold(pattern.clone(), |path, (name, id)| path.replace(name, id));
+        assert!(!path.contains('{'), "{pattern} names something this test does not know");
+        for (method, operation) in operations.as_object().unwrap() {
+            let call = async |header: &str, key: &str| {
+                let method = method.to_uppercase().parse().unwrap();
+                let request = gateway.http.request(method, gateway.url(&path)).header(header, key);
+                let (status, body) = answer(request.body("{ not even JSON")).await;
+                (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
+            };
+            let named = format!("{method} {pattern}");
+            if operation["security"].is_null() {
+                assert_eq!(operation["tags"], json!(["Public"]), "{named} asks for no key");
+                continue;
+            }
+            walked += 1;
+            if pattern.starts_with("/admin") {
+                assert_eq!(call("x-api-key", &own).await, (401, "INVALID_MASTER_KEY".into()), "{named}");
+                let again = format!("/v1{path}");
+                let (status, _) = answer(gateway.request(&method.to_uppercase(), &again)).await;
+                assert_eq!(status, 401, "{named} below /v1");
+                continue;
+            }
+            assert_eq!(call("x-nothing", "").await, (401, "UNAUTHORIZED".into()), "{named}");
+            if pattern.contains('{') {
+                assert_eq!(call("x-api-key", &other).await, (404, "NOT_FOUND".into()), "{named}");
+            }
+        }
     }
-    let (_, devices) = answer(gateway.http.get(gateway.url("/v1/devices")).header("x-api-key", &other)).await;
-    assert_eq!(devices["data"]["total"], 0);
+    assert!(walked >= 29, "{walked} operations");
+    for (path, list) in [("/v1/devices", "devices"), ("/v1/devices/sessions", "sessions")] {
+        let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
+        assert_eq!(found["data"][list], json!([]), "{path}");
+    }
+    let (_, webhooks) = answer(gateway.http.get(gateway.url("/v1/webhooks")).header("x-api-key", &other)).await;
+    assert_eq!(webhooks, json!([]));
     assert_eq!(text(&gateway.get(&gateway.device("")).await["data"]["device"]["status"]), "connected");
 }
 

@@ -79,3 +79,16 @@ async fn a_device_that_is_not_linked_refuses_and_a_stopped_one_queues_until_it_r
     answer(gateway.request("POST", &gateway.device("/start"))).await;
     until("the message to be read", async || (gateway.get(&path).await["status"] == "read").then_some(())).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_gets_its_first_answer_even_after_the_device_was_unlinked() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let first = gateway.send_text("once", "key").await.unwrap();
+    answer(gateway.request("POST", &gateway.device("/logout"))).await;
+
+    assert_eq!(gateway.send_text("once", "key").await.unwrap(), first);
+    let body = json!({ "to": gateway.info["contactPhone"], "text": "new" });
+    let (status, body) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&body)).await;
+    assert_eq!((status, &body["error"]["code"]), (409, &json!("DEVICE_NOT_CONNECTED")));
+}

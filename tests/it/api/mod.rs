@@ -1,6 +1,8 @@
 //! The HTTP front, as a client meets it.
 
+mod documentation;
 mod errors;
 mod foreign;
+mod limits;
 mod messages;
 mod webhooks;

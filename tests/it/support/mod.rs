@@ -23,10 +23,15 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(data: &Path, simulator: &Simulator) -> Self {
+        Self::start_with(data, simulator, &[])
+    }
+
+    pub fn start_with(data: &Path, simulator: &Simulator, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rijan"))
             .args(["sandbox", "--json", "--port", "0", "--receiver-port", "0", "--simulator-url", &simulator.url()])
             .arg("--data")
             .arg(data)
+            .args(flags)
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
             .stderr(std::fs::OpenOptions::new().create(true).append(true).open(data.join("gateway.log")).unwrap())

@@ -1,0 +1,158 @@
+//! How often somebody may do something: sliding windows in memory, exact to the millisecond.
+//!
+//! A request that is rejected costs nothing, and a charge can be given back. The windows are this process's own: several
+//! gateways on one store each allow the whole limit.
+
+use super::error::ApiError;
+use super::request;
+use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::ids::{DeviceId, TenantId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// So many in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub max: u32,
+    pub window: Duration,
+}
+
+/// What is limited; `None` is off.
+#[derive(Debug, Clone, Default)]
+pub struct LimitSettings {
+    /// Requests of one tenant.
+    pub tenant: Option<Limit>,
+    /// Requests without a key from one address: health, readiness, figures, documentation.
+    pub public: Option<Limit>,
+    /// Wrong keys from one address.
+    pub failed_auth: Option<Limit>,
+    /// Text messages of one device.
+    pub text: Option<Limit>,
+}
+
+/// Who is charged for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Tenant(TenantId),
+    Public(Option<String>),
+    FailedAuth(Option<String>),
+    Text(DeviceId),
+}
+
+/// How a window stands, for the headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub(super) limit: u32,
+    pub(super) remaining: u32,
+    /// Seconds until the window is empty again, or for a rejected request until it would be accepted.
+    pub(super) reset_s: u64,
+}
+
+/// Windows at once; beyond it those that are empty are forgotten, and then the limit is not kept for newcomers.
+const WINDOWS_MAX: usize = 100_000;
+
+pub struct Limits {
+    settings: LimitSettings,
+    clock: Clock,
+    windows: Mutex<HashMap<Key, VecDeque<UnixMs>>>,
+}
+
+impl Limits {
+    pub fn new(settings: LimitSettings, clock: Clock) -> Self {
+        Self { settings, clock, windows: Mutex::default() }
+    }
+
+    /// Takes one from the window, or refuses. Either way the answer's headers tell how the window stands.
+    pub(super) fn charge(&self, key: Key) -> Result<(), ApiError> {
+        self.enter(&key, true)
+    }
+
+    /// Refuses what the window would refuse, and takes nothing.
+    pub(super) fn check(&self, key: &Key) -> Result<(), ApiError> {
+        self.enter(key, false)
+    }
+
+    /// Gives the latest charge back.
+    pub(super) fn give_back(&self, key: &Key) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = windows.get_mut(key) {
+            window.pop_back();
+        }
+    }
+
+    fn enter(&self, key: &Key, charge: bool) -> Result<(), ApiError> {
+        let limit = match key {
+            Key::Tenant(_) => self.settings.tenant,
+            Key::Public(_) => self.settings.public,
+            Key::FailedAuth(_) => self.settings.failed_auth,
+            Key::Text(_) => self.settings.text,
+        };
+        let Some(limit) = limit else { return Ok(()) };
+        let now = self.clock.now_ms();
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() >= WINDOWS_MAX && !windows.contains_key(key) {
+            let longest = i64::try_from(limit.window.as_millis()).unwrap_or(i64::MAX);
+            windows.retain(|_, charged| charged.back().is_some_and(|last| now - last < longest));
+            if windows.len() >= WINDOWS_MAX {
+                return Ok(());
+            }
+        }
+        let window = windows.entry(key.clone()).or_default();
+        let (standing, accepted) = step(window, limit, now, charge);
+        drop(windows);
+        if charge && !matches!(key, Key::FailedAuth(_)) {
+            request::note_standing(standing);
+        }
+        if accepted { Ok(()) } else { Err(ApiError::RateLimited(standing)) }
+    }
+}
+
+/// One request at `now`: how the window stands afterwards, and whether it was let in.
+fn step(window: &mut VecDeque<UnixMs>, limit: Limit, now: UnixMs, charge: bool) -> (Standing, bool) {
+    let length = i64::try_from(limit.window.as_millis()).unwrap_or(i64::MAX);
+    while window.front().is_some_and(|first| now - first >= length) {
+        window.pop_front();
+    }
+    let used = u32::try_from(window.len()).unwrap_or(u32::MAX);
+    let seconds = |ms: i64| u64::try_from(ms.max(0)).unwrap_or(0).div_ceil(1_000);
+    if used >= limit.max {
+        let until_free = window.front().map_or(length, |first| first + length - now);
+        return (Standing { limit: limit.max, remaining: 0, reset_s: seconds(until_free).max(1) }, false);
+    }
+    if charge {
+        window.push_back(now);
+    }
+    let remaining = limit.max - used - u32::from(charge);
+    (Standing { limit: limit.max, remaining, reset_s: seconds(length) }, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_slides_and_a_rejected_request_costs_nothing() {
+        let limit = Limit { max: 2, window: Duration::from_secs(10) };
+        let mut window = VecDeque::new();
+
+        assert_eq!(step(&mut window, limit, 0, true), (Standing { limit: 2, remaining: 1, reset_s: 10 }, true));
+        assert_eq!(step(&mut window, limit, 4_000, true).0.remaining, 0);
+        for at in [5_000, 6_000, 9_000] {
+            assert!(!step(&mut window, limit, at, true).1);
+        }
+        assert_eq!(step(&mut window, limit, 9_500, true).0.reset_s, 1);
+        assert!(step(&mut window, limit, 10_000, true).1, "the first charge has left the window");
+        assert!(!step(&mut window, limit, 13_999, true).1);
+        assert!(step(&mut window, limit, 14_000, true).1);
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let limit = Limit { max: 1, window: Duration::from_secs(1) };
+        let mut window = VecDeque::new();
+        assert!(step(&mut window, limit, 0, false).1);
+        assert!(step(&mut window, limit, 0, true).1);
+        assert!(!step(&mut window, limit, 0, false).1);
+    }
+}

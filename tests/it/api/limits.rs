@@ -1,0 +1,50 @@
+//! Rate limits, with the windows of a real gateway.
+
+use crate::support::{Gateway, simulator};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sixty_first_text_of_a_minute_is_refused_and_costs_nothing() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let environment = ["--limits", "--set", "limits.tenant=off"];
+    let gateway = Gateway::start_with(folder.path(), &simulator, &environment);
+    let send = async |key: &str| {
+        let body = json!({ "to": gateway.info["contactPhone"], "text": "hello" });
+        let path = gateway.device("/messages/text");
+        gateway.request("POST", &path).header("idempotency-key", key).json(&body).send().await.unwrap()
+    };
+    let header = |answer: &reqwest::Response, name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+
+    for number in 1..=60 {
+        let answer = send(&format!("key {number}")).await;
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(header(&answer, "x-ratelimit-limit"), "60");
+        assert_eq!(header(&answer, "x-ratelimit-remaining"), (60 - number).to_string());
+    }
+
+    let refused = send("key 61").await;
+    assert_eq!((refused.status().as_u16(), header(&refused, "x-ratelimit-remaining").as_str()), (429, "0"));
+    assert!((1..=60).contains(&header(&refused, "retry-after").parse::<u32>().unwrap()));
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "RATE_LIMIT_EXCEEDED");
+    let sent = gateway.get(&gateway.device("/events?type=message.sent&limit=500")).await;
+    assert!(sent.as_array().unwrap().len() <= 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guessing_keys_is_slowed_down_and_written_down() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &["--limits"]);
+    let guess = async |name: &str, value: &str| {
+        gateway.http.get(gateway.url("/admin/tenants")).header(name, value).send().await.unwrap().status().as_u16()
+    };
+
+    for _ in 0..30 {
+        assert_eq!(guess("x-master-key", "wrong").await, 401);
+    }
+    assert_eq!(guess("x-master-key", "wrong").await, 429);
+    let right = gateway.info["masterKey"].as_str().unwrap().to_owned();
+    assert_eq!(guess("x-master-key", &right).await, 429, "a right guess must not be told from a wrong one");
+    let tenant = gateway.request("GET", "/v1/devices").send().await.unwrap();
+    assert_eq!(tenant.status().as_u16(), 200, "who has a key is not held up by who has none");
+}
