@@ -11,6 +11,7 @@ pub mod domain;
 pub mod egress;
 pub mod inbound;
 pub mod outbound;
+pub mod plugins;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
