@@ -4,6 +4,7 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::egress::Egress;
+use crate::plugins::{self, EngineError, Plugins};
 use crate::store::{OpenError, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
@@ -27,11 +28,13 @@ pub enum StartError {
     Tls(String),
     #[error("cannot set up metrics: {0}")]
     Metrics(prometheus::Error),
+    #[error(transparent)]
+    Plugins(#[from] EngineError),
     #[error("cannot read the store: {0}")]
     Read(#[from] crate::store::StoreError),
 }
 
-/// How often old idempotency keys are forgotten.
+/// How often what has had its time is forgotten.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A running gateway.
@@ -58,12 +61,15 @@ impl App {
         let clock = Clock::system();
         let store = Store::open(&settings.store, &settings.master_key, clock, metrics.clone())?;
         let egress = Egress::new(settings.egress).map_err(|error| StartError::Tls(error.to_string()))?;
+        let plugins = Plugins::start(&settings.plugins, store.clone(), egress.clone(), metrics.clone())?;
+        plugins.load_all().await?;
         let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone());
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let supervisor = Supervisor::new(stop_working.clone());
         let api = Api::new(
             store.clone(),
             directory.clone(),
+            plugins.clone(),
             egress.clone(),
             metrics.clone(),
             supervisor.clone(),
@@ -75,8 +81,12 @@ impl App {
         let resumed = directory.clone();
         let workers = vec![
             supervisor.keep("inbound", {
-                let (store, metrics) = (store.clone(), metrics.clone());
-                move |stop| inbound::run(store.clone(), metrics.clone(), stop)
+                let (store, plugins, metrics) = (store.clone(), plugins.clone(), metrics.clone());
+                move |stop| inbound::run(store.clone(), plugins.clone(), metrics.clone(), stop)
+            }),
+            supervisor.keep("plugin files", {
+                let plugins = plugins.clone();
+                move |stop| plugins::watch_files(plugins.clone(), stop)
             }),
             supervisor.keep("outbound", {
                 let (store, directory, metrics) = (store.clone(), directory.clone(), metrics.clone());
@@ -133,6 +143,9 @@ async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
             tracing::error!(%error, "old idempotency keys were not forgotten");
+        }
+        if let Err(error) = store.sweep_plugins().await {
+            tracing::error!(%error, "what plugins kept too long was not forgotten");
         }
         tokio::select! {
             () = stop.cancelled() => return,

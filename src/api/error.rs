@@ -36,7 +36,7 @@ pub(super) struct ErrorDetail {
     code: &'static str,
     /// For people.
     message: String,
-    /// Every bad field, with `VALIDATION_ERROR`.
+    /// Every bad field, with `VALIDATION_ERROR`; plugin, code and message, with `PLUGIN_REJECTED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Vec<FieldError>>,
 }
@@ -57,6 +57,12 @@ pub enum ApiError {
     IdempotencyMismatch,
     PayloadTooLarge,
     UnsupportedMediaType,
+    /// A plugin of the tenant refused the message.
+    PluginRejected {
+        plugin: String,
+        code: String,
+        message: String,
+    },
     RateLimited(Standing),
     Overloaded(&'static str),
     UpstreamTimeout(&'static str),
@@ -66,7 +72,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code with its status, for the documentation and its test.
-    pub const CODES: [(&'static str, u16); 16] = [
+    pub const CODES: [(&'static str, u16); 17] = [
         ("UNAUTHORIZED", 401),
         ("INVALID_API_KEY", 401),
         ("INVALID_MASTER_KEY", 401),
@@ -79,6 +85,7 @@ impl ApiError {
         ("IDEMPOTENCY_MISMATCH", 409),
         ("PAYLOAD_TOO_LARGE", 413),
         ("UNSUPPORTED_MEDIA_TYPE", 415),
+        ("PLUGIN_REJECTED", 422),
         ("RATE_LIMIT_EXCEEDED", 429),
         ("OVERLOADED", 503),
         ("UPSTREAM_TIMEOUT", 504),
@@ -103,6 +110,7 @@ impl ApiError {
             Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::PluginRejected { .. } => "PLUGIN_REJECTED",
             Self::RateLimited(_) => "RATE_LIMIT_EXCEEDED",
             Self::Overloaded(_) => "OVERLOADED",
             Self::UpstreamTimeout(_) => "UPSTREAM_TIMEOUT",
@@ -129,6 +137,9 @@ impl ApiError {
             Self::IdempotencyMismatch => "this idempotency key was used for another request".into(),
             Self::PayloadTooLarge => "the body is larger than this server accepts".into(),
             Self::UnsupportedMediaType => "send JSON with \"Content-Type: application/json\"".into(),
+            Self::PluginRejected { plugin, message, .. } => {
+                format!("the plugin {plugin:?} rejects the message: {message}")
+            }
             Self::RateLimited(standing) => {
                 format!("more than {} in the window; try again in {} s", standing.limit, standing.reset_s)
             }
@@ -147,6 +158,10 @@ impl IntoResponse for ApiError {
         let mut headers = HeaderMap::new();
         let details = match self {
             Self::Validation(details) => Some(details),
+            Self::PluginRejected { plugin, code, message } => {
+                let detail = |field: &str, message: String| FieldError { field: field.to_owned(), message };
+                Some(vec![detail("plugin", plugin), detail("code", code), detail("message", message)])
+            }
             Self::PayloadTooLarge => {
                 // The rest of the body is not read, so the connection ends here; a client must not send another request on it.
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -196,6 +211,7 @@ impl From<AcceptError> for ApiError {
             AcceptError::IdempotencyMismatch => Self::IdempotencyMismatch,
             AcceptError::NotLinked => Self::DeviceNotConnected("the device is not linked; pair it first"),
             AcceptError::Offline => Self::DeviceNotConnected("the device is offline and queueing is switched off"),
+            AcceptError::Rejected { plugin, code, message } => Self::PluginRejected { plugin, code, message },
             AcceptError::Store(error) => error.into(),
         }
     }

@@ -25,6 +25,7 @@ pub use serve::{ServeSettings, serve};
 
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
+use crate::plugins::Plugins;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
@@ -43,6 +44,7 @@ use std::time::Duration;
 pub struct Api {
     pub store: Store,
     pub directory: Directory,
+    pub plugins: Plugins,
     pub egress: Egress,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
@@ -79,6 +81,7 @@ impl Api {
     pub fn new(
         store: Store,
         directory: Directory,
+        plugins: Plugins,
         egress: Egress,
         metrics: Arc<Metrics>,
         supervisor: Supervisor,
@@ -86,7 +89,7 @@ impl Api {
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
         let settings = Arc::new(settings);
-        Self { store, directory, egress, metrics, settings, limits, supervisor, draining: Arc::default() }
+        Self { store, directory, plugins, egress, metrics, settings, limits, supervisor, draining: Arc::default() }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.

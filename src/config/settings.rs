@@ -4,6 +4,7 @@ use super::tree::{ConfigErrors, Tree};
 use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings};
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
+use crate::plugins::EngineSettings;
 use crate::store::StoreSettings;
 use crate::telemetry::logs::{Format, LogSettings};
 use crate::webhooks::DeliverySettings;
@@ -27,6 +28,7 @@ pub struct Settings {
     pub whatsapp: WhatsappSettings,
     pub webhooks: DeliverySettings,
     pub egress: EgressSettings,
+    pub plugins: EngineSettings,
     pub idempotency_keep: Duration,
     /// Environment variables that are set and do nothing in this version.
     pub without_effect: Vec<&'static str>,
@@ -92,6 +94,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             allow: allow_list(t),
             connect_timeout: t.seconds("webhooks.connect_timeout_s", 0.1..=60.0),
             answer_bytes_max: size(t, "webhooks.answer_bytes_max", 0..=16 << 20),
+        },
+        plugins: EngineSettings {
+            cache: Some(t.text("plugins.cache")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
+            pool_instances: u32::try_from(t.whole("plugins.pool_instances", 1..=100_000)).unwrap_or(1),
         },
         idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
         without_effect: Vec::new(),

@@ -105,6 +105,17 @@ pub struct Event {
     pub type_: EventType,
     pub at: UnixMs,
     pub data: serde_json::Value,
+    /// Set when a plugin dropped it: it is kept and delivered nowhere.
+    pub dropped: Option<Dropped>,
+    /// Set when plugins chose among the webhooks that want it: their names.
+    pub route: Option<Vec<String>>,
+}
+
+/// Which plugin dropped an event, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    pub by: String,
+    pub why: String,
 }
 
 impl Event {
@@ -115,7 +126,13 @@ impl Event {
         at: UnixMs,
         data: serde_json::Value,
     ) -> Self {
-        Self { id: EventId::generate(), tenant, device, type_, at, data }
+        Self { id: EventId::generate(), tenant, device, type_, at, data, dropped: None, route: None }
+    }
+
+    /// Whether plugins see it. What the gateway says of plugins, webhooks and configuration passes them by: a plugin that
+    /// fails on the event that it failed would feed itself.
+    pub fn passes_plugins(&self) -> bool {
+        !["plugin.", "webhook.", "config."].iter().any(|area| self.type_.as_str().starts_with(area))
     }
 }
 

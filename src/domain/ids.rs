@@ -1,6 +1,7 @@
 //! Identifiers: a prefix that names the kind and 32 hex digits that sort by time. Clients treat them as opaque.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// The text is not an identifier of the expected kind.
@@ -15,6 +16,19 @@ const ID_HEX_DIGITS: usize = 32;
 
 fn generate(prefix: &str) -> String {
     format!("{prefix}{}", uuid::Uuid::now_v7().simple())
+}
+
+/// An identifier that follows from what it names, in place of chance: the same time and parts give the same one.
+fn derive(prefix: &str, at: super::clock::UnixMs, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash.finalize()[..10]);
+    let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &random).into_uuid();
+    format!("{prefix}{}", id.simple())
 }
 
 fn parse(prefix: &'static str, text: &str) -> Result<String, InvalidId> {
@@ -37,6 +51,11 @@ macro_rules! id {
             /// A new identifier; later ones sort behind earlier ones, to the millisecond.
             pub fn generate() -> Self {
                 Self(generate($prefix))
+            }
+
+            /// The identifier of what these parts name at this time; always the same one.
+            pub fn derived(at: crate::domain::clock::UnixMs, parts: &[&str]) -> Self {
+                Self(derive($prefix, at, parts))
             }
 
             pub fn parse(text: &str) -> Result<Self, InvalidId> {

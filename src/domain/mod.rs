@@ -12,8 +12,11 @@
 //! - **webhook**: a tenant's HTTP endpoint and the event types it wants.
 //! - **delivery**: one event to one webhook; **attempt**: one HTTP request of a delivery.
 //! - **plugin**, **pipeline**: a WASM component of a tenant; the tenant's ordered plugins.
+//! - **hook**: a point at which a plugin is called; **verdict**: what it decides; **effect**: what it wants done.
+//! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
 //! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
 
+pub mod aftermath;
 pub mod backoff;
 pub mod clock;
 pub mod delivery;

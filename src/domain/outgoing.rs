@@ -11,7 +11,7 @@ pub const SEND_ATTEMPTS_MAX: u32 = 5;
 pub const MENTIONS_MAX: usize = 256;
 
 /// What a message carries. Stored with the outbox row, so a field once written stays readable: additions are optional.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
     Text {
@@ -21,6 +21,56 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quoted_message_id: Option<String>,
     },
+    Location {
+        latitude: f64,
+        longitude: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    Contacts {
+        contacts: Vec<ContactCard>,
+    },
+    Reaction {
+        /// WhatsApp's id of the message that is reacted to.
+        message_id: String,
+        /// Empty takes the reaction back.
+        emoji: String,
+        /// Whether that message is ours.
+        from_me: bool,
+        /// Who wrote it, in a group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant: Option<String>,
+    },
+    /// Not shown to anybody: tells the sender that messages were read, as far as the account's privacy allows.
+    ReadReceipt {
+        message_ids: Vec<String>,
+        /// Who wrote them, in a group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant: Option<String>,
+    },
+}
+
+/// One contact that is shared, as a vCard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactCard {
+    pub display_name: String,
+    pub vcard: String,
+}
+
+impl ContactCard {
+    /// A vCard 3.0 with one number, as phones write it: `waid` makes WhatsApp offer to message it.
+    pub fn of_phone(display_name: &str, digits: &str) -> Self {
+        let name: String = display_name
+            .chars()
+            .filter(|c| !c.is_control())
+            .flat_map(|c| if matches!(c, ',' | ';' | '\\') { vec!['\\', c] } else { vec![c] })
+            .collect();
+        let vcard =
+            format!("BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;type=VOICE;waid={digits}:+{digits}\nEND:VCARD");
+        Self { display_name: display_name.to_owned(), vcard }
+    }
 }
 
 impl Content {
@@ -28,7 +78,16 @@ impl Content {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text { .. } => "text",
+            Self::Location { .. } => "location",
+            Self::Contacts { .. } => "contact",
+            Self::Reaction { .. } => "reaction",
+            Self::ReadReceipt { .. } => "read_receipt",
         }
+    }
+
+    /// Whether a person sees it: what nobody sees makes no events.
+    pub fn is_message(&self) -> bool {
+        !matches!(self, Self::ReadReceipt { .. })
     }
 }
 
@@ -163,6 +222,13 @@ mod tests {
         ] {
             assert_eq!(from.moves_to(to), moves, "{from:?} -> {to:?}");
         }
+    }
+
+    #[test]
+    fn a_name_cannot_add_lines_to_its_card() {
+        let card = ContactCard::of_phone("Ana;\nTEL:+1", "6281100000002");
+        assert!(card.vcard.contains("FN:Ana\\;TEL:+1\n"), "{}", card.vcard);
+        assert_eq!(card.vcard.matches("\nTEL").count(), 1);
     }
 
     #[test]

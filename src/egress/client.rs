@@ -2,7 +2,7 @@
 
 use super::address::{AllowList, is_public};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use url::{Host, Url};
 pub struct EgressSettings {
     pub allow: AllowList,
     pub connect_timeout: Duration,
-    /// Bytes of an answer that are kept; the rest is not read.
+    /// Bytes of a webhook's answer that are kept; the rest is not read.
     pub answer_bytes_max: usize,
 }
 
@@ -48,19 +48,25 @@ pub enum EgressError {
 }
 
 #[derive(Debug, Clone)]
-pub struct PostRequest {
+pub struct Request {
+    pub method: Method,
     pub url: Url,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
+    /// From the first look-up to the last byte of the answer.
     pub timeout: Duration,
+    /// Bytes of the answer that are read.
+    pub answer_bytes_max: usize,
 }
 
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// The beginning of the body, as much as the settings allow.
+    /// The beginning of the body, as much as was asked for.
     pub body: Bytes,
+    /// Whether there is more of it.
+    pub cut: bool,
 }
 
 /// Cheap to clone; connections are reused.
@@ -122,22 +128,30 @@ impl Egress {
         self.settings.allow.allows_address(IpAddr::from([127, 0, 0, 1]))
     }
 
-    pub async fn post(&self, request: PostRequest) -> Result<Answer, EgressError> {
+    /// Bytes of an answer that are read where nobody asks for a figure of their own.
+    pub fn answer_bytes_max(&self) -> usize {
+        self.settings.answer_bytes_max
+    }
+
+    pub async fn exchange(&self, request: Request) -> Result<Answer, EgressError> {
         let url = self.check_url(request.url.as_str())?;
         let exchange = async {
-            let mut outgoing = self.client.post(url).body(request.body);
+            let mut outgoing = self.client.request(request.method, url).body(request.body);
             for (name, value) in request.headers {
                 outgoing = outgoing.header(name, value);
             }
             let mut answer = outgoing.send().await.map_err(failure)?;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            let mut body = BytesMut::new();
-            while body.len() < self.settings.answer_bytes_max {
-                let Some(chunk) = answer.chunk().await.map_err(EgressError::Exchange)? else { break };
-                let room = self.settings.answer_bytes_max - body.len();
+            let (mut body, mut cut) = (BytesMut::new(), false);
+            while let Some(chunk) = answer.chunk().await.map_err(EgressError::Exchange)? {
+                let room = request.answer_bytes_max - body.len();
                 body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    cut = true;
+                    break;
+                }
             }
-            Ok(Answer { status, headers, body: body.freeze() })
+            Ok(Answer { status, headers, body: body.freeze(), cut })
         };
         tokio::time::timeout(request.timeout, exchange).await.unwrap_or(Err(EgressError::Timeout))
     }
@@ -203,8 +217,15 @@ mod tests {
         Egress::new(settings).expect("client")
     }
 
-    fn post(url: Url) -> PostRequest {
-        PostRequest { url, headers: vec![], body: Bytes::from_static(b"{}"), timeout: Duration::from_millis(500) }
+    fn post(url: Url) -> Request {
+        Request {
+            method: Method::POST,
+            url,
+            headers: vec![],
+            body: Bytes::from_static(b"{}"),
+            timeout: Duration::from_millis(500),
+            answer_bytes_max: 16,
+        }
     }
 
     /// A receiver that answers every connection with these bytes and then keeps it open.
@@ -256,13 +277,13 @@ mod tests {
         let resolver = PublicOnly(egress(&[]).settings);
         let refused = resolver.resolve("localhost".parse().expect("name")).await.err().expect("refused");
         assert!(refused.is::<NoPublicAddress>());
-        assert!(matches!(egress(&[]).post(post(url)).await, Err(EgressError::Target(InvalidTarget::NotPublic))));
+        assert!(matches!(egress(&[]).exchange(post(url)).await, Err(EgressError::Target(InvalidTarget::NotPublic))));
     }
 
     #[tokio::test]
     async fn a_redirect_is_an_answer_and_not_followed() {
         let url = receiver("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
-        let answer = egress(&["127.0.0.1"]).post(post(url)).await.expect("answer");
+        let answer = egress(&["127.0.0.1"]).exchange(post(url)).await.expect("answer");
         assert_eq!(answer.status, 302);
     }
 
@@ -270,12 +291,13 @@ mod tests {
     async fn a_long_answer_is_cut_and_a_slow_one_times_out() {
         let long =
             receiver("HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n0123456789012345678901234567890123456789").await;
-        let answer = egress(&["127.0.0.0/8"]).post(post(long)).await.expect("answer");
+        let answer = egress(&["127.0.0.0/8"]).exchange(post(long)).await.expect("answer");
         assert_eq!(&answer.body[..], b"0123456789012345");
+        assert!(answer.cut);
 
         for slow in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n0"] {
             let url = receiver(slow).await;
-            assert!(matches!(egress(&["127.0.0.1"]).post(post(url)).await, Err(EgressError::Timeout)), "{slow:?}");
+            assert!(matches!(egress(&["127.0.0.1"]).exchange(post(url)).await, Err(EgressError::Timeout)), "{slow:?}");
         }
     }
 }

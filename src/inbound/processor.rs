@@ -1,30 +1,32 @@
-//! Reads what was received and not processed yet, and writes what it means, in one transaction with the mark that it is
-//! done. A crash at any point leaves the row either new or done with its event; nothing is lost and nothing is twice.
+//! Starts a lane for every tenant of whom something waits. Lanes are apart: a tenant whose plugins are slow, or who is
+//! flooded, holds nobody else back.
 
-use crate::domain::event::{Event, EventType};
-use crate::store::{InboxRow, Store, StoreError, Topic};
+use super::lane::Lane;
+use crate::domain::ids::TenantId;
+use crate::plugins::Plugins;
+use crate::store::{Store, StoreError, Topic};
 use crate::telemetry::metrics::Metrics;
-use crate::whatsapp::incoming;
-use futures_util::future::join_all;
-use serde_json::json;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Messages taken at once: one read, and commits that the store's writer groups.
-const BATCH_ROWS_MAX: u32 = 128;
 /// Looks again after this long even when nobody woke it, and after an error of the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Runs until `stop`; what is in hand then is finished first.
-pub async fn run(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub async fn run(store: Store, plugins: Plugins, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut inbox = store.watch(Topic::Inbox);
+    let mut lanes: HashMap<TenantId, JoinHandle<()>> = HashMap::new();
+    let lane = Lane { store: store.clone(), plugins, metrics, stop: stop.clone() };
     while !stop.is_cancelled() {
-        let pause = match process_waiting(&store, &metrics, &stop).await {
+        lanes.retain(|_, running| !running.is_finished());
+        let pause = match start_lanes(&store, &lane, &mut lanes).await {
             Ok(()) => SWEEP_EVERY,
             Err(error) => {
-                tracing::error!(%error, "inbound messages could not be processed");
+                tracing::error!(%error, "the inbox could not be read");
                 PAUSE_AFTER_ERROR
             }
         };
@@ -34,36 +36,20 @@ pub async fn run(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+    for running in lanes.into_values() {
+        if let Err(error) = running.await {
+            tracing::error!(%error, "a lane of the inbox ended badly");
+        }
+    }
 }
 
-async fn process_waiting(store: &Store, metrics: &Metrics, stop: &CancellationToken) -> Result<(), StoreError> {
-    while !stop.is_cancelled() {
-        let rows = store.unprocessed_inbound(BATCH_ROWS_MAX).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        // Handed to the one writer in this order, so that the log keeps the order of arrival.
-        let done = join_all(rows.iter().map(|row| store.complete_inbound(row.seq, vec![event_of(row)]))).await;
-        done.into_iter().collect::<Result<(), _>>()?;
-        let each = began.elapsed() / count;
-        (0..count).for_each(|_| metrics.inbound_processed(each));
+async fn start_lanes(
+    store: &Store,
+    lane: &Lane,
+    lanes: &mut HashMap<TenantId, JoinHandle<()>>,
+) -> Result<(), StoreError> {
+    for tenant in store.tenants_waiting().await? {
+        lanes.entry(tenant.clone()).or_insert_with(|| tokio::spawn(lane.clone().run(tenant)));
     }
     Ok(())
-}
-
-fn event_of(row: &InboxRow) -> Event {
-    let (type_, data) = match incoming::describe(&row.envelope, &row.message) {
-        // Written by the owner on another device of the same account.
-        Ok(said) if said.event == EventType::MessageReceived && said.data["fromMe"] == true => {
-            (EventType::MessageSent, said.data)
-        }
-        Ok(said) => (said.event, said.data),
-        Err(unreadable) => {
-            tracing::error!(seq = row.seq, error = %unreadable, "an inbound message was kept without its content");
-            (EventType::MessageUndecryptable, json!({ "id": row.envelope["id"], "chat": row.envelope["chat"] }))
-        }
-    };
-    Event::new(row.tenant.clone(), Some(row.device.clone()), type_, row.received_at, data)
 }

@@ -1,9 +1,14 @@
-//! Taking a message: the WhatsApp id is chosen, the row is written, and only then is the request answered.
+//! Taking a message: the WhatsApp id is chosen, the plugins have their say, the row is written, and only then is the
+//! request answered.
 
+use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{Content, Status};
+use crate::plugins::Plugins;
+use crate::plugins::manifest::Hook;
+use crate::plugins::pipeline::{self, Origin, Verdict};
 use crate::store::{Accepted, Idempotency, NewMessage, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +32,9 @@ pub enum AcceptError {
     /// Only when the operator does not want messages to wait for a device.
     #[error("the device is offline")]
     Offline,
+    /// A plugin of the tenant refused it; `code` is for programs.
+    #[error("the plugin {plugin:?} rejects the message: {message}")]
+    Rejected { plugin: String, code: String, message: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -53,35 +61,92 @@ pub struct Taken {
     pub is_new: bool,
 }
 
-/// Writes the message and returns the receipt for the client; the same key and request return the first one.
-pub async fn accept(
-    store: &Store,
-    tenant: &TenantId,
-    device: &DeviceId,
-    outgoing: Outgoing,
-    queue_while_offline: bool,
-) -> Result<Taken, AcceptError> {
-    let receipt = Receipt {
-        id: MessageId::generate(),
-        message_id: whatsapp_id(),
-        status: Status::Queued,
-        timestamp: store.clock().now_ms(),
-        idempotency_key: outgoing.idempotency_key.clone(),
-    };
-    let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
-    let idempotency = outgoing.idempotency_key.map(|key| Idempotency {
-        key,
-        request_hash: Sha256::digest(asked.to_string()).into(),
-        answer: json!(receipt),
-    });
-    let message = NewMessage {
-        id: receipt.id.clone(),
-        chat: outgoing.chat,
-        wa_id: receipt.message_id.clone(),
-        content: outgoing.content,
-        idempotency,
-    };
-    match store.accept_message(tenant, device, message, queue_while_offline).await? {
+/// Times the plugins see a message again because a value they relied on had changed.
+const RERUNS_MAX: u32 = 20;
+
+/// Takes messages for one device.
+pub struct Acceptance<'a> {
+    pub store: &'a Store,
+    pub plugins: &'a Plugins,
+    pub tenant: &'a TenantId,
+    pub device: &'a DeviceId,
+    /// Who asks, as plugins see it.
+    pub key: String,
+    pub queue_while_offline: bool,
+}
+
+impl Acceptance<'_> {
+    /// Takes the message through the tenant's plugins, writes it, and returns the receipt for the client; the same key and
+    /// request return the first one, and no plugin sees it again.
+    pub async fn accept(&self, outgoing: Outgoing) -> Result<Taken, AcceptError> {
+        let receipt = Receipt {
+            id: MessageId::generate(),
+            message_id: whatsapp_id(),
+            status: Status::Queued,
+            timestamp: self.store.clock().now_ms(),
+            idempotency_key: outgoing.idempotency_key.clone(),
+        };
+        let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
+        let idempotency = outgoing.idempotency_key.clone().map(|key| Idempotency {
+            key,
+            request_hash: Sha256::digest(asked.to_string()).into(),
+            answer: json!(receipt),
+        });
+        let pipeline = self.plugins.pipeline(self.tenant).filter(|pipeline| pipeline.has(Hook::Outbound));
+        let Some(pipeline) = pipeline else {
+            let message = message(&receipt, outgoing.chat, outgoing.content, idempotency, Aftermath::default());
+            return self.write(receipt, message).await;
+        };
+        if let Some(idempotency) = &idempotency
+            && let Some(earlier) = self.store.earlier_acceptance(self.device, idempotency).await?
+        {
+            return taken(receipt, earlier);
+        }
+        for _ in 0..RERUNS_MAX {
+            let passing = pipeline::Outgoing {
+                id: receipt.id.clone(),
+                device: self.device.clone(),
+                chat: outgoing.chat.clone(),
+                at: receipt.timestamp,
+                origin: Origin::Api(self.key.clone()),
+            };
+            let written = match pipeline.on_send(&passing, outgoing.content.clone()).await {
+                (Verdict::Accepted(content), aftermath) => {
+                    let chat = outgoing.chat.clone();
+                    let message = message(&receipt, chat, content, idempotency.clone(), aftermath);
+                    self.write(receipt.clone(), message).await
+                }
+                (Verdict::Rejected { plugin, code, message }, aftermath) => {
+                    let kept = self.store.commit_aftermath(self.tenant, aftermath).await;
+                    kept.map_err(AcceptError::from).and(Err(AcceptError::Rejected { plugin, code, message }))
+                }
+            };
+            match written {
+                Err(AcceptError::Store(StoreError::Moved)) => {}
+                other => return other,
+            }
+        }
+        Err(AcceptError::Store(StoreError::Conflict("the plugins' values change too often; try again")))
+    }
+
+    async fn write(&self, receipt: Receipt, message: NewMessage) -> Result<Taken, AcceptError> {
+        let offline = self.queue_while_offline;
+        taken(receipt, self.store.accept_message(self.tenant, self.device, message, offline).await?)
+    }
+}
+
+fn message(
+    receipt: &Receipt,
+    chat: ChatId,
+    content: Content,
+    idempotency: Option<Idempotency>,
+    aftermath: Aftermath,
+) -> NewMessage {
+    NewMessage { id: receipt.id.clone(), chat, wa_id: receipt.message_id.clone(), content, idempotency, aftermath }
+}
+
+fn taken(receipt: Receipt, accepted: Accepted) -> Result<Taken, AcceptError> {
+    match accepted {
         Accepted::New => Ok(Taken { receipt, is_new: true }),
         Accepted::Replayed(first) => {
             let receipt = serde_json::from_value(first).map_err(|_| REMEMBERED)?;

@@ -1,3 +1,32 @@
 //! Plugins: WASM components of a tenant that see events and messages on their way and say what becomes of them.
+//!
+//! Promises: a plugin gets what it wants and its tenant grants, nothing else; one call at a time per instance, instances
+//! never shared between tenants; every call is bounded in time, memory and effects; what a hook decides, writes and wants
+//! sent is committed together or not at all; another version is swapped in whole, and a broken one never takes the place of
+//! one that works. Only this module names wasmtime.
+//!
+//! The moments of a plugin: `component` reads and compiles, once per hash; `grants` decides what it may; `instance` links
+//! and calls; `pipeline` follows what it says; `registry` swaps; `reload` watches files.
 
+mod bindings;
+mod breaker;
+mod capabilities;
+mod component;
+mod convert;
+mod engine;
+mod grants;
+mod instance;
 pub mod manifest;
+pub mod pipeline;
+mod registry;
+mod reload;
+pub mod settings;
+mod state;
+mod stats;
+
+pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
+pub use engine::{EngineError, EngineSettings};
+pub use instance::Failure;
+pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Status, Wanted};
+pub use reload::run as watch_files;
+pub use stats::Figures;

@@ -227,7 +227,7 @@ fn load(tx: &Tx<'_>, store: &Store, id: &str) -> Result<Option<DueDelivery>> {
         .optional()?;
     let Some((attempts, event_seq, webhook, tenant)) = parts else { return Ok(None) };
     let event = tx
-        .prepare_cached("SELECT seq, id, tenant_id, device_id, type, data, created_at FROM event_logs WHERE seq = ?1")?
+        .prepare_cached(&format!("SELECT {} FROM event_logs WHERE seq = ?1", events::COLUMNS))?
         .query_row([event_seq], |row| Ok(events::read(row)))??;
     let webhook = tx
         .prepare_cached(

@@ -77,6 +77,22 @@ impl Store {
             .await
     }
 
+    /// A device by its id or its slug.
+    pub async fn device_by_name(&self, tenant: &TenantId, name: &str) -> Result<DeviceRow> {
+        let (tenant, name) = (tenant.clone(), name.to_owned());
+        self.db
+            .read(move |conn| {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM devices WHERE tenant_id = ?1 AND (id = ?2 OR slug = ?2) AND deleted_at IS NULL"
+                );
+                conn.prepare_cached(&sql)?
+                    .query_row(params![tenant.as_str(), name], |row| Ok(read(row)))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)?
+            })
+            .await
+    }
+
     pub async fn device(&self, tenant: &TenantId, device: &DeviceId) -> Result<DeviceRow> {
         let (tenant, device) = (tenant.clone(), device.clone());
         self.db.read(move |conn| find(conn, &tenant, &device)?.ok_or(StoreError::NotFound)).await

@@ -1,9 +1,9 @@
 //! The event log: append-only, read by cursor. Appending also writes a delivery for every webhook that wants the event,
 //! in the same transaction, so that no crash can separate the two.
 
-use super::{Result, Store, StoreError, Topic, Tx};
+use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins};
 use crate::domain::clock::UnixMs;
-use crate::domain::event::{Event, EventType, wanted};
+use crate::domain::event::{Dropped, Event, EventType, wanted};
 use crate::domain::ids::{DeliveryId, DeviceId, EventId, TenantId};
 use rusqlite::{Row, params, params_from_iter};
 
@@ -18,6 +18,8 @@ pub struct EventRow {
     pub type_: String,
     pub data: serde_json::Value,
     pub at: UnixMs,
+    /// Set when a plugin dropped it.
+    pub dropped: Option<Dropped>,
 }
 
 /// Which part of the log a reader wants.
@@ -30,12 +32,14 @@ pub struct EventQuery {
     pub until: Option<UnixMs>,
     /// Public names; empty means all.
     pub types: Vec<String>,
+    /// Events that plugins dropped, in place of those that were told.
+    pub dropped: bool,
     pub limit: u32,
 }
 
 impl Store {
     pub async fn append_event(&self, event: Event) -> Result<()> {
-        self.db.write(move |tx| append(tx, &event).map(|_| ())).await
+        self.db.write(move |tx| append(tx, &event)).await
     }
 
     pub async fn events(&self, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
@@ -45,11 +49,12 @@ impl Store {
                 let types = vec!["?"; query.types.len()].join(", ");
                 let type_filter = if query.types.is_empty() { String::new() } else { format!("AND type IN ({types})") };
                 let order = if query.after.is_some() { "ASC" } else { "DESC" };
+                let told = if query.dropped { "NOT" } else { "" };
                 let device_filter = if query.device.is_some() { "device_id = ?" } else { "?  IS NULL" };
                 let sql = format!(
-                    "SELECT seq, id, tenant_id, device_id, type, data, created_at FROM event_logs \
+                    "SELECT {COLUMNS} FROM event_logs \
                      WHERE tenant_id = ? AND {device_filter} AND seq > ? AND created_at >= ? AND created_at <= ? \
-                     {type_filter} ORDER BY seq {order} LIMIT ?"
+                     AND dropped_by IS {told} NULL {type_filter} ORDER BY seq {order} LIMIT ?"
                 );
                 let mut values: Vec<rusqlite::types::Value> = vec![
                     tenant.as_str().to_owned().into(),
@@ -68,11 +73,22 @@ impl Store {
     }
 }
 
-/// Writes an event and the deliveries it calls for; returns its cursor.
-pub(super) fn append(tx: &Tx<'_>, event: &Event) -> Result<i64> {
+pub(super) const COLUMNS: &str = "seq, id, tenant_id, device_id, type, data, created_at, dropped_by, dropped_why";
+
+/// Writes an event. Of a tenant whose plugins see events it waits in the inbox until they have.
+pub(super) fn append(tx: &Tx<'_>, event: &Event) -> Result<()> {
+    if event.passes_plugins() && plugins::has_inbound(tx, &event.tenant)? {
+        return inbox::wait_for_plugins(tx, event);
+    }
+    append_decided(tx, event)
+}
+
+/// Writes an event that plugins have seen, and the deliveries it calls for.
+pub(super) fn append_decided(tx: &Tx<'_>, event: &Event) -> Result<()> {
     let data = serde_json::to_string(&event.data).map_err(|_| StoreError::Corrupt { what: "an event's data" })?;
     tx.prepare_cached(
-        "INSERT INTO event_logs (id, tenant_id, device_id, type, data, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO event_logs (id, tenant_id, device_id, type, data, created_at, dropped_by, dropped_why) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         event.id.as_str(),
@@ -80,18 +96,22 @@ pub(super) fn append(tx: &Tx<'_>, event: &Event) -> Result<i64> {
         event.device.as_ref().map(DeviceId::as_str),
         event.type_.as_str(),
         data,
-        event.at
+        event.at,
+        event.dropped.as_ref().map(|dropped| &dropped.by),
+        event.dropped.as_ref().map(|dropped| &dropped.why)
     ])?;
     let seq = tx.last_insert_rowid();
+    if event.dropped.is_some() {
+        return Ok(());
+    }
     tx.wake(Topic::Events);
-    deliver(tx, event, seq)?;
-    Ok(seq)
+    deliver(tx, event, seq)
 }
 
 /// One delivery for every webhook that wants this event.
 fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
     let mut webhooks = tx.prepare_cached(
-        "SELECT id, events, device_ids FROM webhooks WHERE tenant_id = ?1 AND enabled = 1 AND deleted_at IS NULL",
+        "SELECT id, events, device_ids, name, slug FROM webhooks WHERE tenant_id = ?1 AND enabled = 1 AND deleted_at IS NULL",
     )?;
     let mut rows = webhooks.query([event.tenant.as_str()])?;
     while let Some(row) = rows.next()? {
@@ -133,7 +153,18 @@ fn wants(webhook: &Row<'_>, event: &Event) -> Result<bool> {
         matches!(event.type_, EventType::WebhookFailing | EventType::WebhookDisabled | EventType::WebhookRecovered);
     let itself =
         about_webhooks && event.data.get("webhookId").and_then(|v| v.as_str()) == Some(&webhook.get::<_, String>(0)?);
-    Ok(device_fits && !itself && wanted(&names, event.type_))
+    let named = match &event.route {
+        Some(route) => {
+            let names: [Option<String>; 2] = [row_text(webhook, 3)?, row_text(webhook, 4)?];
+            names.iter().flatten().any(|name| route.contains(name))
+        }
+        None => true,
+    };
+    Ok(device_fits && named && !itself && wanted(&names, event.type_))
+}
+
+fn row_text(row: &Row<'_>, index: usize) -> Result<Option<String>> {
+    Ok(row.get(index)?)
 }
 
 pub(super) fn read(row: &Row<'_>) -> Result<EventRow> {
@@ -147,5 +178,9 @@ pub(super) fn read(row: &Row<'_>) -> Result<EventRow> {
         type_: row.get(4)?,
         data: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|_| CORRUPT)?,
         at: row.get(6)?,
+        dropped: match (row.get(7)?, row.get::<_, Option<String>>(8)?) {
+            (Some(by), why) => Some(Dropped { by, why: why.unwrap_or_default() }),
+            (None, _) => None,
+        },
     })
 }

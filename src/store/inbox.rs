@@ -1,12 +1,16 @@
-//! Messages that came in. Written before WhatsApp hears that we have them; unique per device, chat, sender and id, so
-//! that a redelivery changes nothing.
+//! What came in and waits to be processed: messages, and events that the tenant's plugins have yet to see.
+//!
+//! A message is written before WhatsApp hears that we have it; unique per device, chat, sender and id, so that a
+//! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
-use super::{Result, Store, Topic, events};
+use super::{Result, Store, StoreError, Topic, Tx, events, plugin_history};
+use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
-use crate::domain::event::Event;
-use crate::domain::ids::{DeviceId, TenantId};
-use rusqlite::params;
+use crate::domain::event::{Event, EventType};
+use crate::domain::ids::{DeviceId, EventId, TenantId};
+use rusqlite::{Row, params};
+use serde_json::{Value, json};
 
 #[derive(Debug, Clone)]
 pub struct NewInboxRow {
@@ -19,15 +23,35 @@ pub struct NewInboxRow {
     pub message: Vec<u8>,
 }
 
+/// Something that waits.
 #[derive(Debug, Clone)]
 pub struct InboxRow {
     pub seq: i64,
     pub tenant: TenantId,
     pub device: DeviceId,
-    pub envelope: serde_json::Value,
-    pub message: Vec<u8>,
+    /// Rows of one chat are processed one after another; empty for what concerns no chat.
+    pub chat: String,
+    pub waiting: Waiting,
     pub received_at: UnixMs,
 }
+
+#[derive(Debug, Clone)]
+pub enum Waiting {
+    Message {
+        sender: String,
+        wa_id: String,
+        envelope: Value,
+        /// The decrypted protobuf without its key material.
+        message: Vec<u8>,
+    },
+    Event(Event),
+    /// The row does not read back as what was written. It is told as such, so that what is behind it goes on.
+    Unreadable,
+}
+
+/// Rows of the inbox are of these kinds. The numbers are on disk.
+const MESSAGE: u8 = 0;
+const EVENT: u8 = 1;
 
 impl Store {
     /// Writes a batch, all or nothing; returns how many were new. Refused once another instance owns the device.
@@ -62,21 +86,115 @@ impl Store {
             .await
     }
 
-    /// Marks a message processed and writes what came of it, in one step. A row that was processed meanwhile is left
-    /// alone, and its events with it.
-    pub async fn complete_inbound(&self, seq: i64, came_of_it: Vec<Event>) -> Result<()> {
+    /// What waits of one tenant, in the order of arrival, but not of these chats of its devices.
+    pub async fn waiting(
+        &self,
+        tenant: &TenantId,
+        except: Vec<(DeviceId, String)>,
+        limit: u32,
+    ) -> Result<Vec<InboxRow>> {
+        let tenant = tenant.clone();
+        let except: Vec<String> = except.into_iter().map(|(device, chat)| format!("{device} {chat}")).collect();
+        self.db
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT seq, device_id, chat, sender, wa_id, envelope, message, received_at, kind \
+                     FROM messages_inbox INDEXED BY messages_inbox_new_of_tenant \
+                     WHERE processed = 0 AND tenant_id = ?1 \
+                     AND (?2 = '[]' OR device_id || ' ' || chat NOT IN (SELECT value FROM json_each(?2))) \
+                     ORDER BY seq LIMIT ?3",
+                )?;
+                let mut rows = statement.query(params![tenant.as_str(), json!(except).to_string(), limit])?;
+                let mut waiting = Vec::new();
+                while let Some(row) = rows.next()? {
+                    waiting.push(read(row, &tenant)?);
+                }
+                Ok(waiting)
+            })
+            .await
+    }
+
+    /// Marks a row processed and writes what came of it, with what hooks left behind, in one step. A row that was
+    /// processed meanwhile is left alone, and all that came of it with it. `Moved`: a plugin has to run again.
+    /// `redacted`: a plugin replaced what was said, so the stored message goes too.
+    pub async fn complete_inbound(
+        &self,
+        row: &InboxRow,
+        came_of_it: Vec<Event>,
+        aftermath: Aftermath,
+        redacted: bool,
+    ) -> Result<()> {
+        let (seq, tenant, now) = (row.seq, row.tenant.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
                 let first = tx
-                    .prepare_cached("UPDATE messages_inbox SET processed = 1 WHERE seq = ?1 AND processed = 0")?
-                    .execute([seq])?;
+                    .prepare_cached(
+                        "UPDATE messages_inbox SET processed = 1, message = CASE WHEN ?2 THEN x'' ELSE message END \
+                         WHERE seq = ?1 AND processed = 0",
+                    )?
+                    .execute(params![seq, redacted])?;
                 if first > 0 {
                     for event in &came_of_it {
-                        events::append(tx, event)?;
+                        events::append_decided(tx, event)?;
                     }
+                    plugin_history::commit(tx, &tenant, &aftermath, now)?;
                 }
                 Ok(())
             })
             .await
     }
+}
+
+/// Keeps an event until the tenant's plugins have seen it.
+pub(super) fn wait_for_plugins(tx: &Tx<'_>, event: &Event) -> Result<()> {
+    let Some(device) = &event.device else { return events::append_decided(tx, event) };
+    let chat = event.data.get("chat").and_then(Value::as_str).unwrap_or_default();
+    let envelope = json!({ "type": event.type_.as_str(), "data": event.data, "at": event.at });
+    tx.prepare_cached(
+        "INSERT INTO messages_inbox (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, kind) \
+         VALUES (?1, ?2, ?3, '', ?4, ?5, x'', ?6, ?7)",
+    )?
+    .execute(params![
+        event.tenant.as_str(),
+        device.as_str(),
+        chat,
+        event.id.as_str(),
+        envelope.to_string(),
+        event.at,
+        EVENT
+    ])?;
+    tx.wake(Topic::Inbox);
+    Ok(())
+}
+
+fn read(row: &Row<'_>, tenant: &TenantId) -> Result<InboxRow> {
+    let (wa_id, envelope, kind): (String, String, u8) = (row.get(4)?, row.get(5)?, row.get(8)?);
+    let device = DeviceId::parse(&row.get::<_, String>(1)?)
+        .map_err(|_| StoreError::Corrupt { what: "the device of an inbound message" })?;
+    let waiting = match (kind, serde_json::from_str::<Value>(&envelope)) {
+        (MESSAGE, Ok(envelope)) => Waiting::Message { sender: row.get(3)?, wa_id, envelope, message: row.get(6)? },
+        (EVENT, Ok(envelope)) => event(tenant, &device, &wa_id, envelope).map_or(Waiting::Unreadable, Waiting::Event),
+        _ => Waiting::Unreadable,
+    };
+    Ok(InboxRow {
+        seq: row.get(0)?,
+        tenant: tenant.clone(),
+        device,
+        chat: row.get(2)?,
+        waiting,
+        received_at: row.get(7)?,
+    })
+}
+
+fn event(tenant: &TenantId, device: &DeviceId, id: &str, mut envelope: Value) -> Option<Event> {
+    Some(Event {
+        id: EventId::parse(id).ok()?,
+        tenant: tenant.clone(),
+        device: Some(device.clone()),
+        type_: EventType::parse(envelope["type"].as_str()?)?,
+        at: envelope["at"].as_i64()?,
+        data: envelope["data"].take(),
+        dropped: None,
+        route: None,
+    })
 }

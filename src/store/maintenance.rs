@@ -1,6 +1,6 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
-use super::{InboxRow, Result, Store, StoreError};
+use super::{PLUGIN_HISTORY_ROWS_MAX, Result, Store, StoreError, plugin_kv};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, TenantId};
 use rusqlite::params;
@@ -15,6 +15,16 @@ pub struct ResumableDevice {
     pub linked: bool,
 }
 
+/// A plugin and the file it is reloaded from.
+#[derive(Debug, Clone)]
+pub struct PluginFile {
+    pub tenant: TenantId,
+    pub name: String,
+    pub path: String,
+    /// Of the component that serves.
+    pub sha256: String,
+}
+
 /// Counts for the gauges, read once at start and kept by increments afterwards.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
@@ -24,28 +34,95 @@ pub struct Totals {
 }
 
 impl Store {
-    /// Inbound messages that nobody has processed yet, in the order of arrival.
-    pub async fn unprocessed_inbound(&self, limit: u32) -> Result<Vec<InboxRow>> {
-        const CORRUPT: StoreError = StoreError::Corrupt { what: "an inbound message" };
+    /// Tenants of whom something waits in the inbox. A loose scan: its cost grows with the tenants, not with the rows.
+    pub async fn tenants_waiting(&self) -> Result<Vec<TenantId>> {
         self.db
-            .read(move |conn| {
+            .read(|conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT seq, tenant_id, device_id, envelope, message, received_at FROM messages_inbox \
-                     WHERE processed = 0 ORDER BY seq LIMIT ?1",
+                    "WITH RECURSIVE waiting (id) AS ( \
+                     SELECT min(tenant_id) FROM messages_inbox WHERE processed = 0 UNION ALL \
+                     SELECT (SELECT min(tenant_id) FROM messages_inbox WHERE processed = 0 AND tenant_id > waiting.id) \
+                     FROM waiting WHERE waiting.id IS NOT NULL) SELECT id FROM waiting WHERE id IS NOT NULL",
                 )?;
-                let mut rows = statement.query([limit])?;
-                let mut inbound = Vec::new();
+                let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+                ids.map(|id| TenantId::parse(&id?).map_err(|_| StoreError::Corrupt { what: "an inbound message" }))
+                    .collect()
+            })
+            .await
+    }
+
+    /// Tenants that have plugins.
+    pub async fn tenants_with_plugins(&self) -> Result<Vec<TenantId>> {
+        self.db
+            .read(|conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT DISTINCT p.tenant_id FROM plugins AS p JOIN tenants AS t ON t.id = p.tenant_id \
+                     WHERE t.status <> 'deleted'",
+                )?;
+                let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+                ids.map(|id| TenantId::parse(&id?).map_err(|_| StoreError::Corrupt { what: "a plugin row" })).collect()
+            })
+            .await
+    }
+
+    /// Plugins that come from files.
+    pub async fn plugin_files(&self) -> Result<Vec<PluginFile>> {
+        self.db
+            .read(|conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT p.tenant_id, p.name, p.file, p.sha256 FROM plugins AS p \
+                     JOIN tenants AS t ON t.id = p.tenant_id WHERE p.file IS NOT NULL AND t.status <> 'deleted'",
+                )?;
+                let mut rows = statement.query([])?;
+                let mut files = Vec::new();
                 while let Some(row) = rows.next()? {
-                    inbound.push(InboxRow {
-                        seq: row.get(0)?,
-                        tenant: TenantId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
-                        device: DeviceId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
-                        envelope: serde_json::from_str(&row.get::<_, String>(3)?).map_err(|_| CORRUPT)?,
-                        message: row.get(4)?,
-                        received_at: row.get(5)?,
+                    files.push(PluginFile {
+                        tenant: TenantId::parse(&row.get::<_, String>(0)?)
+                            .map_err(|_| StoreError::Corrupt { what: "a plugin row" })?,
+                        name: row.get(1)?,
+                        path: row.get(2)?,
+                        sha256: row.get(3)?,
                     });
                 }
-                Ok(inbound)
+                Ok(files)
+            })
+            .await
+    }
+
+    /// Forgets what of plugins has had its time: expired values, old keys of sends, log lines and traces beyond the
+    /// newest of each plugin, components that no plugin names.
+    pub async fn sweep_plugins(&self) -> Result<()> {
+        const DAY_MS: i64 = 86_400_000;
+        let now = self.clock.now_ms();
+        self.db
+            .write(move |tx| {
+                let expired: Vec<(String, String)> = tx
+                    .prepare_cached(
+                        "SELECT DISTINCT tenant_id, plugin FROM plugin_kv WHERE expires_at IS NOT NULL AND expires_at <= ?1",
+                    )?
+                    .query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect::<std::result::Result<_, _>>()?;
+                tx.execute("DELETE FROM plugin_kv WHERE expires_at IS NOT NULL AND expires_at <= ?1", [now])?;
+                for (tenant, plugin) in &expired {
+                    plugin_kv::recount(tx, tenant, plugin)?;
+                }
+                tx.execute("DELETE FROM plugin_dedupe WHERE created_at <= ?1", [now - DAY_MS])?;
+                for table in ["plugin_logs", "plugin_traces"] {
+                    tx.execute(
+                        &format!(
+                            "DELETE FROM {table} WHERE seq IN (SELECT seq FROM (SELECT seq, row_number() OVER \
+                             (PARTITION BY tenant_id, plugin ORDER BY seq DESC) AS place FROM {table}) WHERE place > ?1)"
+                        ),
+                        [PLUGIN_HISTORY_ROWS_MAX],
+                    )?;
+                }
+                tx.execute(
+                    "DELETE FROM plugin_components WHERE created_at <= ?1 AND sha256 NOT IN ( \
+                     SELECT sha256 FROM plugins UNION SELECT previous_sha256 FROM plugins \
+                     WHERE previous_sha256 IS NOT NULL)",
+                    [now - DAY_MS],
+                )?;
+                Ok(())
             })
             .await
     }

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Name and SQL of every step, in order.
-const STEPS: &[(&str, &str)] = &[("0001_initial", include_str!("../../migrations/0001_initial.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("0001_initial", include_str!("../../migrations/0001_initial.sql")),
+    ("0002_plugins", include_str!("../../migrations/0002_plugins.sql")),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {

@@ -18,6 +18,9 @@ mod maintenance;
 mod migrations;
 mod open;
 mod outbox;
+mod plugin_history;
+mod plugin_kv;
+mod plugins;
 mod sessions;
 mod tenants;
 mod wake;
@@ -29,10 +32,13 @@ pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
-pub use inbox::{InboxRow, NewInboxRow};
-pub use maintenance::{ResumableDevice, Totals};
+pub use inbox::{InboxRow, NewInboxRow, Waiting};
+pub use maintenance::{PluginFile, ResumableDevice, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
+pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
+pub use plugin_kv::KvUse;
+pub use plugins::{PluginRow, PluginSpec};
 pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
 pub use tenants::{KEY_DAYS_DEFAULT, KeyOwner, NewKey, TenantRow, TenantStatus};
 pub use wake::Topic;
@@ -52,6 +58,9 @@ pub enum StoreError {
     /// A uniqueness that is meant was violated, or the row changed under the caller.
     #[error("conflict: {0}")]
     Conflict(&'static str),
+    /// A value that a plugin relied on is another one by now: run its call again.
+    #[error("a value that a plugin relied on has changed")]
+    Moved,
     /// Another owner holds the device, or held it since: nothing was written.
     #[error("the device is owned by another instance")]
     Fenced,

@@ -2,7 +2,8 @@
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
 use super::device_locks::Lease;
-use super::{Result, Store, StoreError, Tx, devices, events};
+use super::{Result, Store, StoreError, Tx, devices, events, plugin_history};
+use crate::domain::aftermath::{Aftermath, PluginSend};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
@@ -24,6 +25,8 @@ pub struct NewMessage {
     pub content: Content,
     /// The key a client gave, the hash of what it asked for, and the answer a repeat will get.
     pub idempotency: Option<Idempotency>,
+    /// What the plugins left behind that saw it before.
+    pub aftermath: Aftermath,
 }
 
 #[derive(Debug, Clone)]
@@ -118,25 +121,26 @@ impl Store {
                 if let Some(idempotency) = &message.idempotency {
                     remember(tx, &tenant, &device, idempotency, now)?;
                 }
-                tx.prepare_cached(
-                    "INSERT INTO messages_outbox \
-                     (id, tenant_id, device_id, chat, wa_id, kind, content, status, next_at, created_at, updated_at) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?8)",
-                )?
-                .execute(params![
-                    message.id.as_str(),
-                    tenant.as_str(),
-                    device.as_str(),
-                    message.chat.as_str(),
-                    message.wa_id,
-                    message.content.kind(),
-                    content,
-                    now
-                ])?;
-                tx.wake_outbox(&device);
+                let row = NewRow {
+                    id: &message.id,
+                    device: &device,
+                    chat: &message.chat,
+                    wa_id: &message.wa_id,
+                    kind: message.content.kind(),
+                    content: &content,
+                    origin: "api",
+                };
+                insert(tx, &tenant, &row, now)?;
+                plugin_history::commit(tx, &tenant, &message.aftermath, now)?;
                 Ok(Accepted::New)
             })
             .await
+    }
+
+    /// What an earlier request with this key came to, when there was one.
+    pub async fn earlier_acceptance(&self, device: &DeviceId, idempotency: &Idempotency) -> Result<Option<Accepted>> {
+        let (device, idempotency) = (device.clone(), idempotency.clone());
+        self.db.read(move |conn| remembered(conn, &device, &idempotency)).await
     }
 
     /// A message of ours by our id or WhatsApp's.
@@ -252,9 +256,56 @@ impl Store {
     }
 }
 
+struct NewRow<'a> {
+    id: &'a MessageId,
+    device: &'a DeviceId,
+    chat: &'a ChatId,
+    wa_id: &'a str,
+    kind: &'a str,
+    content: &'a str,
+    origin: &'a str,
+}
+
+fn insert(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO messages_outbox \
+         (id, tenant_id, device_id, chat, wa_id, kind, content, status, next_at, created_at, updated_at, origin) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?8, ?9)",
+    )?
+    .execute(params![
+        new.id.as_str(),
+        tenant.as_str(),
+        new.device.as_str(),
+        new.chat.as_str(),
+        new.wa_id,
+        new.kind,
+        new.content,
+        now,
+        new.origin
+    ])?;
+    tx.wake_outbox(new.device);
+    Ok(())
+}
+
+/// A message of a plugin, in the transaction of the event it follows from.
+pub(super) fn insert_from_plugin(tx: &Tx<'_>, tenant: &TenantId, send: &PluginSend, now: UnixMs) -> Result<()> {
+    let content =
+        serde_json::to_string(&send.content).map_err(|_| StoreError::Corrupt { what: "a message's content" })?;
+    let new = NewRow {
+        id: &send.id,
+        device: &send.device,
+        chat: &send.chat,
+        wa_id: &send.wa_id,
+        kind: send.content.kind(),
+        content: &content,
+        origin: &format!("plugin:{}", send.plugin),
+    };
+    insert(tx, tenant, &new, now)
+}
+
 /// What an earlier request with this key came to.
-fn remembered(tx: &Tx<'_>, device: &DeviceId, new: &Idempotency) -> Result<Option<Accepted>> {
-    let earlier: Option<(Vec<u8>, String)> = tx
+fn remembered(conn: &Connection, device: &DeviceId, new: &Idempotency) -> Result<Option<Accepted>> {
+    let earlier: Option<(Vec<u8>, String)> = conn
         .prepare_cached("SELECT request_hash, answer FROM idempotency_keys WHERE device_id = ?1 AND key = ?2")?
         .query_row(params![device.as_str(), new.key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
@@ -361,6 +412,9 @@ fn append_change(
     at: UnixMs,
     extra: serde_json::Value,
 ) -> Result<()> {
+    if !row.content.is_message() {
+        return Ok(());
+    }
     let mut data = json!({
         "id": row.id,
         "waMessageId": row.wa_id,
@@ -372,7 +426,7 @@ fn append_change(
     if let (Some(data), serde_json::Value::Object(extra)) = (data.as_object_mut(), extra) {
         data.extend(extra);
     }
-    events::append(tx, &Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data)).map(|_| ())
+    events::append(tx, &Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data))
 }
 
 fn read(row: &Row<'_>) -> Result<OutboxRow> {

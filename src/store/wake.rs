@@ -13,9 +13,10 @@ pub enum Topic {
     Events,
     Deliveries,
     Devices,
+    Plugins,
 }
 
-const TOPICS: usize = 4;
+const TOPICS: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Wakes {

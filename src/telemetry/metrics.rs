@@ -1,12 +1,16 @@
 //! The figures of the gateway, in Prometheus' text form. Handed around, not global; a scrape reads atomics only.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntGauge, Opts, Registry, TextEncoder, core::Collector,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 use std::time::{Duration, Instant};
 
 /// Upper bounds in seconds, from a commit of a millisecond to a webhook of half a minute.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Upper bounds for calls of plugins, from some microseconds to a call's longest time.
+const CALL_SECONDS: [f64; 10] = [0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.005, 0.02, 0.1, 0.5, 1.0];
 
 pub struct Metrics {
     registry: Registry,
@@ -26,6 +30,8 @@ pub struct Metrics {
     send_seconds: HistogramVec,
     inbound_seconds: HistogramVec,
     attempt_seconds: HistogramVec,
+    plugin_calls: IntCounterVec,
+    plugin_seconds: HistogramVec,
 }
 
 /// Registers what was built; a name used twice is a mistake of ours that the tests of this file show.
@@ -71,6 +77,23 @@ impl Metrics {
             )?,
             inbound_seconds: histogram("rijan_inbound_seconds", "Time to process one inbound message", &[])?,
             attempt_seconds: histogram("rijan_delivery_attempt_seconds", "Time of one webhook attempt", &["outcome"])?,
+            plugin_calls: registered(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("rijan_plugin_calls", "Calls of plugin hooks"),
+                    &["tenant", "plugin", "hook", "outcome"],
+                ),
+            )?,
+            plugin_seconds: registered(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts {
+                        common_opts: Opts::new("rijan_plugin_call_seconds", "Time of one call of a plugin hook"),
+                        buckets: CALL_SECONDS.to_vec(),
+                    },
+                    &["plugin", "hook"],
+                ),
+            )?,
             started: Instant::now(),
             registry,
         })
@@ -104,6 +127,12 @@ impl Metrics {
         if !delivered {
             self.webhooks_failed.inc();
         }
+    }
+
+    /// One call of a hook; `outcome` is decided, or the kind of the failure.
+    pub fn plugin_call(&self, tenant: &str, plugin: &str, hook: &str, outcome: &str, seconds: f64) {
+        self.plugin_calls.with_label_values(&[tenant, plugin, hook, outcome]).inc();
+        self.plugin_seconds.with_label_values(&[plugin, hook]).observe(seconds);
     }
 
     /// `route` is the pattern, not the path: a path would make a series per id.

@@ -6,11 +6,11 @@
 use super::signature;
 use crate::domain::delivery::{Outcome, next_step};
 use crate::domain::ids::WebhookId;
-use crate::egress::{Answer, Egress, EgressError, PostRequest};
+use crate::egress::{Answer, Egress, EgressError, Request};
 use crate::store::{AttemptEnd, DueDelivery, Store, StoreError, Topic};
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,8 +122,8 @@ fn landed(finished: Result<Finished, tokio::task::JoinError>, in_hand: &mut Hash
 async fn attempt(store: Store, egress: Egress, metrics: Arc<Metrics>, delivery: DueDelivery) -> Finished {
     let webhook = delivery.webhook.id.clone();
     let began = Instant::now();
-    let answer = match request(&delivery, store.clock().now_s()) {
-        Ok(request) => egress.post(request).await,
+    let answer = match request(&delivery, store.clock().now_s(), egress.answer_bytes_max()) {
+        Ok(request) => egress.exchange(request).await,
         Err(invalid) => Err(invalid),
     };
     let took = began.elapsed();
@@ -177,7 +177,7 @@ fn body(delivery: &DueDelivery) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-fn request(delivery: &DueDelivery, now_s: i64) -> Result<PostRequest, EgressError> {
+fn request(delivery: &DueDelivery, now_s: i64, answer_bytes_max: usize) -> Result<Request, EgressError> {
     let body = body(delivery);
     let webhook = &delivery.webhook;
     let id = delivery.event.id.as_str();
@@ -198,7 +198,8 @@ fn request(delivery: &DueDelivery, now_s: i64) -> Result<PostRequest, EgressErro
         .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
         .collect();
     let url = url::Url::parse(&webhook.url).map_err(|_| crate::egress::InvalidTarget::Syntax)?;
-    Ok(PostRequest { url, headers, body, timeout: Duration::from_millis(u64::from(webhook.timeout_ms)) })
+    let timeout = Duration::from_millis(u64::from(webhook.timeout_ms));
+    Ok(Request { method: Method::POST, url, headers, body, timeout, answer_bytes_max })
 }
 
 /// Headers that only the gateway sets.

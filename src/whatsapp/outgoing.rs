@@ -1,11 +1,12 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
 use crate::domain::jid::ChatId;
-use crate::domain::outgoing::{Content, Outcome};
+use crate::domain::outgoing::{ContactCard, Content, Outcome};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 use whatsapp_rust::client::Client;
 use whatsapp_rust::send::SendOptions;
@@ -60,9 +61,12 @@ impl Sender {
             Ok(jid) => jid,
             Err(_) => return Outcome::Impossible { detail: "whatsapp does not know this kind of address".into() },
         };
+        if let Content::ReadReceipt { message_ids, participant } = content {
+            return self.mark_read(&to, message_ids, participant.as_deref()).await;
+        }
         let told = self.acks.expect(wa_id);
         let options = SendOptions::default().with_message_id(wa_id);
-        let sent = self.client.send_message_with_options(&to, message(content), options);
+        let sent = self.client.send_message_with_options(&to, message(chat, content), options);
         let outcome = match tokio::time::timeout(self.ack_timeout, async {
             match sent.await {
                 Ok(_) => told.await.map_err(|_| "the connection was lost".to_owned()),
@@ -83,8 +87,50 @@ impl Sender {
     }
 }
 
-fn message(content: &Content) -> wa::Message {
+impl Sender {
+    /// WhatsApp's server says nothing to a receipt, so handing it over is all there is to know.
+    async fn mark_read(&self, chat: &Jid, ids: &[String], participant: Option<&str>) -> Outcome {
+        let sender = match participant.map(str::parse::<Jid>).transpose() {
+            Ok(sender) => sender,
+            Err(_) => return Outcome::Impossible { detail: "the author's address is not one of whatsapp's".into() },
+        };
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        match self.client.mark_as_read(chat, sender.as_ref(), &ids).await {
+            Ok(()) => Outcome::Acked,
+            Err(error) => Outcome::Unknown { detail: format!("the receipt was not sent: {error}") },
+        }
+    }
+}
+
+fn message(chat: &ChatId, content: &Content) -> wa::Message {
     match content {
+        Content::Location { latitude, longitude, name, address } => wa::Message {
+            location_message: buffa::MessageField::some(wa::message::LocationMessage {
+                degrees_latitude: Some(*latitude),
+                degrees_longitude: Some(*longitude),
+                name: name.clone(),
+                address: address.clone(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        Content::Contacts { contacts } => contacts_message(contacts),
+        Content::Reaction { message_id, emoji, from_me, participant } => wa::Message {
+            reaction_message: buffa::MessageField::some(wa::message::ReactionMessage {
+                key: buffa::MessageField::some(wa::MessageKey {
+                    remote_jid: Some(chat.as_str().to_owned()),
+                    from_me: Some(*from_me),
+                    id: Some(message_id.clone()),
+                    participant: participant.clone(),
+                    ..Default::default()
+                }),
+                text: Some(emoji.clone()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        // Sent by `mark_read`; as a message it would be empty.
+        Content::ReadReceipt { .. } => wa::Message::default(),
         Content::Text { text, mentions, quoted_message_id } if mentions.is_empty() && quoted_message_id.is_none() => {
             wa::Message { conversation: Some(text.clone()), ..Default::default() }
         }
@@ -107,5 +153,24 @@ fn message(content: &Content) -> wa::Message {
                 ..Default::default()
             }
         }
+    }
+}
+
+fn contacts_message(contacts: &[ContactCard]) -> wa::Message {
+    let card = |contact: &ContactCard| wa::message::ContactMessage {
+        display_name: Some(contact.display_name.clone()),
+        vcard: Some(contact.vcard.clone()),
+        ..Default::default()
+    };
+    match contacts {
+        [one] => wa::Message { contact_message: buffa::MessageField::some(card(one)), ..Default::default() },
+        several => wa::Message {
+            contacts_array_message: buffa::MessageField::some(wa::message::ContactsArrayMessage {
+                display_name: Some(format!("{} contacts", several.len())),
+                contacts: several.iter().map(card).collect(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
     }
 }

@@ -62,6 +62,7 @@ impl Wanted {
             since: moment("since", &self.since)?.map(|moment| moment.first_ms),
             until: moment("until", &self.until)?.map(|moment| moment.last_ms),
             types,
+            dropped: false,
             limit: limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX)?,
         })
     }

@@ -10,7 +10,7 @@ use crate::api::limits::Key;
 use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{Content, MENTIONS_MAX, Status, TEXT_CHARS_MAX};
-use crate::outbound::accept::{Outgoing, Receipt, accept};
+use crate::outbound::accept::{Acceptance, Outgoing, Receipt};
 use crate::store::{OutboxRow, StoreError};
 use axum::Json;
 use axum::extract::State;
@@ -71,8 +71,15 @@ pub(in crate::api) async fn send_text(
 async fn send(api: &Api, device: &OwnDevice<Sends>, outgoing: Outgoing) -> Bare<Receipt> {
     let window = Key::Text(device.id().clone());
     api.limits.charge(window.clone())?;
-    let offline = api.settings.queue_while_offline;
-    let accepted = accept(&api.store, &device.tenant.id, device.id(), outgoing, offline).await;
+    let acceptance = Acceptance {
+        store: &api.store,
+        plugins: &api.plugins,
+        tenant: &device.tenant.id,
+        device: device.id(),
+        key: device.tenant.key.to_string(),
+        queue_while_offline: api.settings.queue_while_offline,
+    };
+    let accepted = acceptance.accept(outgoing).await;
     if !accepted.as_ref().is_ok_and(|accepted| accepted.is_new) {
         api.limits.give_back(&window);
     }

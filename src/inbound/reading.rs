@@ -1,0 +1,36 @@
+//! What a row of the inbox says. The same row gives the same event, its id too, so that a run that is repeated after a
+//! crash is the same run.
+
+use crate::domain::event::{Event, EventType};
+use crate::domain::ids::EventId;
+use crate::store::{InboxRow, Waiting};
+use crate::whatsapp::incoming;
+use serde_json::{Value, json};
+
+pub(super) fn event_of(row: &InboxRow) -> Event {
+    let (sender, wa_id, read) = match &row.waiting {
+        Waiting::Event(event) => return event.clone(),
+        Waiting::Message { sender, wa_id, envelope, message } => {
+            (sender.as_str(), wa_id.as_str(), incoming::describe(envelope, message).ok())
+        }
+        Waiting::Unreadable => ("", "", None),
+    };
+    let (type_, data) = match read {
+        // Written by the owner on another device of the same account.
+        Some(said) if said.event == EventType::MessageReceived && said.data["fromMe"] == true => {
+            (EventType::MessageSent, said.data)
+        }
+        Some(said) => (said.event, said.data),
+        None => {
+            tracing::error!(seq = row.seq, "an inbound message does not read back; it is told without its content");
+            (EventType::MessageUndecryptable, unreadable(row, wa_id))
+        }
+    };
+    let seq = row.seq.to_string();
+    let id = EventId::derived(row.received_at, &[row.device.as_str(), &row.chat, sender, wa_id, &seq]);
+    Event { id, ..Event::new(row.tenant.clone(), Some(row.device.clone()), type_, row.received_at, data) }
+}
+
+fn unreadable(row: &InboxRow, wa_id: &str) -> Value {
+    json!({ "id": (!wa_id.is_empty()).then_some(wa_id), "chat": row.chat })
+}

@@ -1,0 +1,464 @@
+//! Between the gateway's own forms and those of `wit/`: events and messages on their way in, patches and effects on
+//! their way out.
+
+use super::bindings::types::{self, Content as WitContent, Sendable};
+use super::bindings::{inbound, outbound};
+use crate::domain::event::Event;
+use crate::domain::jid::{ChatId, PhoneNumber};
+use crate::domain::outgoing::{ContactCard, Content, TEXT_CHARS_MAX};
+use serde_json::{Map, Value, json};
+
+/// Members of an event's data that say what it is and not what it carries; a patch leaves them.
+const IDENTITY: [&str; 10] =
+    ["id", "waMessageId", "chat", "from", "fromMe", "isGroup", "sender", "timestamp", "tags", "extra"];
+/// Tags of one event; further ones are not added.
+const TAGS_MAX: usize = 64;
+const TAG_CHARS_MAX: usize = 64;
+/// Bytes that `extra` may have after a patch.
+const EXTRA_BYTES_MAX: usize = 64 << 10;
+const CONTACTS_MAX: usize = 50;
+
+fn text(data: &Value, key: &str) -> Option<String> {
+    data.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The stable name of a person: the address by phone number when it is known, else the lid.
+fn sender(data: &Value) -> Option<types::Sender> {
+    let sender = data.get("sender")?;
+    let phone = text(sender, "phone");
+    let lid = text(sender, "lid");
+    let contact_id = match (&phone, &lid) {
+        (Some(phone), _) => format!("{phone}@s.whatsapp.net"),
+        (None, Some(lid)) => lid.clone(),
+        (None, None) => text(sender, "jid")?,
+    };
+    Some(types::Sender {
+        contact_id,
+        phone: phone.map(|phone| format!("+{phone}")),
+        lid,
+        push_name: text(sender, "name"),
+    })
+}
+
+fn chat(data: &Value) -> Option<types::Chat> {
+    let jid = text(data, "chat").filter(|jid| !jid.is_empty())?;
+    let kind = match jid.rsplit_once('@').map(|(_, server)| server) {
+        Some("s.whatsapp.net" | "lid" | "c.us") => types::ChatKind::Direct,
+        Some("g.us") => types::ChatKind::Group,
+        Some("newsletter") => types::ChatKind::Newsletter,
+        Some("broadcast") if jid.starts_with("status@") => types::ChatKind::Status,
+        Some("broadcast") => types::ChatKind::Broadcast,
+        _ => types::ChatKind::Other,
+    };
+    Some(types::Chat { jid, kind, name: None })
+}
+
+fn content(event_type: &str, data: &Value) -> Option<WitContent> {
+    if event_type == "message.reaction" {
+        return Some(WitContent::Reaction(types::Reaction {
+            message_id: text(data, "messageId").unwrap_or_default(),
+            emoji: text(data, "emoji").unwrap_or_default(),
+        }));
+    }
+    if !["message.received", "message.sent"].contains(&event_type) {
+        return None;
+    }
+    let kind = text(data, "type")?;
+    let media = |kind: types::MediaKind| {
+        WitContent::Media(types::Media {
+            handle: text(data, "mediaId").unwrap_or_default(),
+            kind,
+            mime: text(data, "mimeType").unwrap_or_default(),
+            size: data.get("size").and_then(Value::as_u64).unwrap_or(0),
+            file_name: text(data, "fileName"),
+            caption: text(data, "caption"),
+        })
+    };
+    let number = |key: &str| data.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+    Some(match kind.as_str() {
+        "text" => WitContent::Text(text(data, "text").unwrap_or_default()),
+        "image" => media(types::MediaKind::Image),
+        "video" => media(types::MediaKind::Video),
+        "audio" => media(types::MediaKind::Audio),
+        "document" => media(types::MediaKind::Document),
+        "sticker" => media(types::MediaKind::Sticker),
+        "location" => WitContent::Location(types::Location {
+            latitude: number("latitude"),
+            longitude: number("longitude"),
+            name: text(data, "name"),
+            address: text(data, "address"),
+        }),
+        "contact" => WitContent::Contacts(cards(data)),
+        _ => WitContent::Other(types::NamedJson { name: kind, value: data.to_string() }),
+    })
+}
+
+fn cards(data: &Value) -> Vec<types::ContactCard> {
+    let contacts = data.get("contacts").and_then(Value::as_array).cloned().unwrap_or_default();
+    contacts
+        .iter()
+        .map(|contact| {
+            let vcard = text(contact, "vcard");
+            let numbers = vcard.as_deref().unwrap_or_default().lines().filter(|line| line.starts_with("TEL"));
+            types::ContactCard {
+                name: text(contact, "displayName").unwrap_or_default(),
+                phones: numbers
+                    .filter_map(|line| line.rsplit_once(':'))
+                    .map(|(_, phone)| phone.trim().to_owned())
+                    .collect(),
+                vcard,
+            }
+        })
+        .collect()
+}
+
+fn texts(data: &Value, key: &str) -> Vec<String> {
+    let list = data.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// An event as plugins see it.
+pub(super) fn event(event: &Event) -> types::Event {
+    let data = &event.data;
+    let event_type = event.type_.as_str();
+    types::Event {
+        id: event.id.to_string(),
+        event_type: event_type.to_owned(),
+        tenant: event.tenant.to_string(),
+        device: event.device.as_ref().map(ToString::to_string).unwrap_or_default(),
+        time: u64::try_from(event.at).unwrap_or(0),
+        message_id: text(data, "id"),
+        chat: chat(data),
+        sender: sender(data),
+        from_me: data.get("fromMe").and_then(Value::as_bool).unwrap_or(false),
+        content: content(event_type, data),
+        quoted: text(data, "quotedMessageId").map(|message_id| types::Quoted { message_id, sender: None, text: None }),
+        mentions: texts(data, "mentions"),
+        tags: texts(data, "tags"),
+    }
+}
+
+/// What a patch or effect asks for cannot be done; the text is for the plugin's author.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unusable(pub(super) String);
+
+fn unusable(why: impl Into<String>) -> Unusable {
+    Unusable(why.into())
+}
+
+/// Whether a patch takes away what was said: then it is gone from the raw form too.
+pub(super) fn replaces_content(patch: &inbound::Patch) -> bool {
+    patch.content.is_some() || patch.text.is_some()
+}
+
+/// The event's data after a patch.
+pub(super) fn patched(mut data: Value, patch: &inbound::Patch) -> Result<Value, Unusable> {
+    let Some(object) = data.as_object_mut() else { return Err(unusable("the event has no data to patch")) };
+    if let Some(content) = &patch.content {
+        object.retain(|key, _| IDENTITY.contains(&key.as_str()) || key == "quotedMessageId");
+        object.extend(content_members(content)?);
+    }
+    if let Some(text) = &patch.text {
+        let key = if object.get("type").and_then(Value::as_str) == Some("text") { "text" } else { "caption" };
+        object.insert(key.to_owned(), Value::String(limited(text)?));
+    }
+    tag(object, &patch.add_tags, &patch.remove_tags);
+    if let Some(extra) = &patch.extra {
+        merge_extra(object, extra)?;
+    }
+    Ok(data)
+}
+
+fn limited(text: &str) -> Result<String, Unusable> {
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(unusable(format!("a text has more than {TEXT_CHARS_MAX} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+fn content_members(content: &WitContent) -> Result<Map<String, Value>, Unusable> {
+    let members = match content {
+        WitContent::Text(text) => json!({ "type": "text", "text": limited(text)? }),
+        WitContent::Location(at) => json!({ "type": "location", "latitude": at.latitude, "longitude": at.longitude,
+            "name": at.name, "address": at.address }),
+        WitContent::Contacts(cards) => {
+            let contacts: Vec<Value> =
+                cards.iter().map(|card| json!({ "displayName": card.name, "vcard": card.vcard })).collect();
+            json!({ "type": "contact", "contacts": contacts })
+        }
+        WitContent::Media(media) => {
+            let kind = match media.kind {
+                types::MediaKind::Image => "image",
+                types::MediaKind::Video => "video",
+                types::MediaKind::Audio => "audio",
+                types::MediaKind::Document => "document",
+                types::MediaKind::Sticker => "sticker",
+                types::MediaKind::Other => "media",
+            };
+            json!({ "type": kind, "mediaId": media.handle, "mimeType": media.mime, "size": media.size,
+                "fileName": media.file_name, "caption": media.caption })
+        }
+        WitContent::Reaction(reaction) => {
+            json!({ "type": "reaction", "messageId": reaction.message_id, "emoji": reaction.emoji })
+        }
+        WitContent::Poll(poll) => json!({ "type": "poll", "question": poll.question, "options": poll.choices,
+            "selectableCount": poll.selectable }),
+        WitContent::InteractiveReply(reply) => {
+            json!({ "type": "interactive_reply", "replyId": reply.id, "title": reply.title })
+        }
+        WitContent::Other(other) => {
+            let value: Value = serde_json::from_str(&other.value)
+                .map_err(|_| unusable(format!("the content {:?} is no JSON", other.name)))?;
+            json!({ "type": other.name, "value": value })
+        }
+    };
+    match members {
+        Value::Object(members) => Ok(members),
+        _ => Ok(Map::new()),
+    }
+}
+
+fn tag(object: &mut Map<String, Value>, add: &[String], remove: &[String]) {
+    if add.is_empty() && remove.is_empty() {
+        return;
+    }
+    let mut tags = object.get("tags").map(|tags| texts(&json!({ "tags": tags }), "tags")).unwrap_or_default();
+    tags.retain(|tag| !remove.contains(tag));
+    for tag in add {
+        let fits = tags.len() < TAGS_MAX && !tag.is_empty() && tag.chars().count() <= TAG_CHARS_MAX;
+        if fits && !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    object.insert("tags".to_owned(), json!(tags));
+}
+
+fn merge_extra(object: &mut Map<String, Value>, extra: &str) -> Result<(), Unusable> {
+    let patch: Value = serde_json::from_str(extra).map_err(|_| unusable("extra is no JSON"))?;
+    if !patch.is_object() {
+        return Err(unusable("extra is no JSON object"));
+    }
+    let merged = object.entry("extra").or_insert_with(|| json!({}));
+    merge(merged, &patch);
+    if merged.to_string().len() > EXTRA_BYTES_MAX {
+        return Err(unusable(format!("extra has more than {EXTRA_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// RFC 7396. Depth is bounded by the JSON parser's own limit.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(target) = target else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// A recipient as a plugin writes it: a phone number, a contact id or a JID.
+pub(super) fn recipient(to: &str) -> Result<ChatId, Unusable> {
+    ChatId::parse(to).map_err(|error| unusable(format!("the recipient {to:?} {error}")))
+}
+
+/// What a plugin wants sent, as the outbox holds it.
+pub(super) fn sendable(
+    sendable: &Sendable,
+    reply_to: Option<String>,
+    mentions: &[String],
+) -> Result<Content, Unusable> {
+    Ok(match sendable {
+        Sendable::Text(text) => Content::Text {
+            text: match limited(text)? {
+                text if text.is_empty() => return Err(unusable("a text to send is empty")),
+                text => text,
+            },
+            mentions: mentions.iter().map(|jid| recipient(jid)).collect::<Result<_, _>>()?,
+            quoted_message_id: reply_to,
+        },
+        Sendable::Location(at) => {
+            if !(-90.0..=90.0).contains(&at.latitude) || !(-180.0..=180.0).contains(&at.longitude) {
+                return Err(unusable("a location lies outside of -90..90, -180..180"));
+            }
+            Content::Location {
+                latitude: at.latitude,
+                longitude: at.longitude,
+                name: at.name.clone(),
+                address: at.address.clone(),
+            }
+        }
+        Sendable::Contacts(cards) => {
+            if cards.is_empty() || cards.len() > CONTACTS_MAX {
+                return Err(unusable(format!("there must be 1 to {CONTACTS_MAX} contacts")));
+            }
+            Content::Contacts { contacts: cards.iter().map(card).collect::<Result<_, _>>()? }
+        }
+        Sendable::Reaction(reaction) => Content::Reaction {
+            message_id: reaction.message_id.clone(),
+            emoji: reaction.emoji.clone(),
+            from_me: false,
+            participant: None,
+        },
+        Sendable::Media(_) => return Err(unusable("this version of the gateway cannot send media yet")),
+        Sendable::Poll(_) => return Err(unusable("this version of the gateway cannot send polls yet")),
+        Sendable::Template(_) => return Err(unusable("this version of the gateway has no templates yet")),
+        Sendable::Other(other) => {
+            return Err(unusable(format!("this version of the gateway cannot send {:?}", other.name)));
+        }
+    })
+}
+
+fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
+    match (&card.vcard, card.phones.first()) {
+        (Some(vcard), _) => Ok(ContactCard { display_name: card.name.clone(), vcard: vcard.clone() }),
+        (None, Some(phone)) => {
+            let phone = PhoneNumber::parse(phone).map_err(|error| unusable(format!("a contact's number {error}")))?;
+            Ok(ContactCard::of_phone(&card.name, phone.as_str()))
+        }
+        (None, None) => Err(unusable(format!("the contact {:?} has neither a number nor a vCard", card.name))),
+    }
+}
+
+/// What goes out, as plugins see it.
+pub(super) fn sent(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
+    match content {
+        Content::Text { text, mentions, quoted_message_id } => {
+            let mentions = mentions.iter().map(ToString::to_string).collect();
+            (Sendable::Text(text.clone()), quoted_message_id.clone(), mentions)
+        }
+        Content::Location { latitude, longitude, name, address } => {
+            let location = types::Location {
+                latitude: *latitude,
+                longitude: *longitude,
+                name: name.clone(),
+                address: address.clone(),
+            };
+            (Sendable::Location(location), None, Vec::new())
+        }
+        Content::Contacts { contacts } => {
+            let data = json!({ "contacts": contacts.iter()
+                .map(|card| json!({ "displayName": card.display_name, "vcard": card.vcard })).collect::<Vec<_>>() });
+            (Sendable::Contacts(cards(&data)), None, Vec::new())
+        }
+        Content::Reaction { message_id, emoji, .. } => {
+            let reaction = types::Reaction { message_id: message_id.clone(), emoji: emoji.clone() };
+            (Sendable::Reaction(reaction), None, Vec::new())
+        }
+        Content::ReadReceipt { message_ids, .. } => {
+            let other =
+                types::NamedJson { name: "read-receipt".into(), value: json!({ "ids": message_ids }).to_string() };
+            (Sendable::Other(other), None, Vec::new())
+        }
+    }
+}
+
+/// A message's content after a patch.
+pub(super) fn patched_content(content: Content, patch: &outbound::Patch) -> Result<Content, Unusable> {
+    let mut content = match &patch.content {
+        Some(new) => {
+            let (_, quoted, mentions) = sent(&content);
+            sendable(new, quoted, &mentions)?
+        }
+        None => content,
+    };
+    if let Some(new) = &patch.text {
+        match &mut content {
+            Content::Text { text, .. } => *text = limited(new)?,
+            other => return Err(unusable(format!("a {} has no text to replace", other.kind()))),
+        }
+    }
+    Ok(content)
+}
+
+/// The event's message again, for somebody else.
+pub(super) fn forwardable(event: &Event) -> Result<Content, Unusable> {
+    let data = &event.data;
+    match text(data, "type").as_deref() {
+        Some("text") => Ok(Content::Text {
+            text: text(data, "text").unwrap_or_default(),
+            mentions: Vec::new(),
+            quoted_message_id: None,
+        }),
+        Some("location") => match content(event.type_.as_str(), data) {
+            Some(WitContent::Location(at)) => sendable(&Sendable::Location(at), None, &[]),
+            _ => Err(unusable("the location does not read")),
+        },
+        Some("contact") => sendable(&Sendable::Contacts(cards(data)), None, &[]),
+        Some(kind) => Err(unusable(format!("this version of the gateway cannot forward {kind:?} yet"))),
+        None => Err(unusable("the event is no message to forward")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> Value {
+        json!({ "id": "3EB0", "chat": "62811@s.whatsapp.net", "from": "62811@s.whatsapp.net", "fromMe": false,
+            "sender": { "jid": "62811@s.whatsapp.net", "phone": "62811", "lid": "9@lid", "name": "Budi" },
+            "type": "text", "text": "my card is 4111", "timestamp": 1 })
+    }
+
+    fn patch() -> inbound::Patch {
+        inbound::Patch { content: None, text: None, add_tags: vec![], remove_tags: vec![], extra: None }
+    }
+
+    #[test]
+    fn a_patch_changes_what_was_said_and_nothing_of_who_said_it() {
+        let patch = inbound::Patch {
+            content: Some(WitContent::Location(types::Location {
+                latitude: 1.5,
+                longitude: 2.5,
+                name: None,
+                address: None,
+            })),
+            ..patch()
+        };
+
+        let after = patched(data(), &patch).expect("patched");
+
+        assert_eq!(after["type"], "location");
+        assert_eq!(after.get("text"), None);
+        for member in ["id", "chat", "from", "sender", "timestamp"] {
+            assert_eq!(after[member], data()[member]);
+        }
+    }
+
+    #[test]
+    fn tags_are_a_set_and_extra_is_merged() {
+        let first = inbound::Patch {
+            add_tags: vec!["vip".into(), "vip".into(), "new".into()],
+            extra: Some(r#"{"a":{"b":1,"c":2}}"#.into()),
+            ..patch()
+        };
+        let second = inbound::Patch {
+            remove_tags: vec!["new".into()],
+            extra: Some(r#"{"a":{"b":null,"d":3}}"#.into()),
+            ..patch()
+        };
+
+        let after = patched(patched(data(), &first).expect("first"), &second).expect("second");
+
+        assert_eq!(after["tags"], json!(["vip"]));
+        assert_eq!(after["extra"], json!({ "a": { "c": 2, "d": 3 } }));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        let bad_extra = inbound::Patch { extra: Some("[1]".into()), ..patch() };
+        assert!(patched(data(), &bad_extra).expect_err("refused").to_string().contains("object"));
+        assert!(recipient("nobody").is_err());
+        let far = Sendable::Location(types::Location { latitude: 91.0, longitude: 0.0, name: None, address: None });
+        assert!(sendable(&far, None, &[]).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! An event on its way from the inbox to the log.
+
+use super::run::Run;
+use super::{Entry, Pipeline};
+use crate::domain::aftermath::Aftermath;
+use crate::domain::event::{Dropped, Event};
+use crate::plugins::bindings::inbound::{self, Verdict};
+use crate::plugins::convert;
+use crate::plugins::instance::{Answer, Ask, Failure};
+use crate::plugins::manifest::Hook;
+use crate::plugins::settings::InboundError;
+use crate::plugins::state::Document;
+use serde_json::json;
+use std::time::Duration;
+
+const REASON_CHARS_MAX: usize = 500;
+/// How long an event waits when a plugin says "later" and not when, and at the most.
+const WAIT_MS: u64 = 1_000;
+const WAIT_MS_MAX: u64 = 300_000;
+
+/// What became of an event.
+pub enum Passed {
+    Decided(Box<Decided>),
+    /// A plugin asked for time. Nothing of this run is kept.
+    Later(Duration),
+}
+
+pub struct Decided {
+    pub event: Event,
+    pub aftermath: Aftermath,
+    /// What was said was replaced: it has to go from the raw form too.
+    pub redacted: bool,
+}
+
+impl Pipeline {
+    /// Takes an event through every plugin that wants it. With `last_try` a plugin that asks for time has failed.
+    pub async fn on_event(&self, mut event: Event, last_try: bool) -> Passed {
+        let mut run = Run::new(event.id.as_str());
+        let mut redacted = false;
+        for (place, entry) in self.entries.iter().enumerate() {
+            if !entry.wants(event.type_) {
+                continue;
+            }
+            let seen = convert::event(&event);
+            let document = Document::new(event.data.clone());
+            match run.ask(self, entry, Hook::Inbound, Ask::Event(&seen), document).await {
+                Ok(told) => {
+                    let Answer::Event(outcome) = told.answer else { continue };
+                    match self.follow(&mut run, place, &event, &outcome).await {
+                        Ok((after, effects)) => {
+                            run.keep_writes(entry, told.writes);
+                            let detail = json!({ "effects": effects, "reason": reason(&outcome.verdict) });
+                            run.trace(self, entry, Hook::Inbound, decision(&outcome.verdict), detail, told.took);
+                            redacted |= matches!(&outcome.verdict, Verdict::Patch(p) if convert::replaces_content(p));
+                            event = after;
+                        }
+                        Err(failure) => {
+                            run.refuse(self, entry, &failure);
+                            failed(self, &mut run, entry, &mut event, &failure, told.took);
+                        }
+                    }
+                }
+                Err((Failure::Temporary { retry_after_ms, .. }, _)) if !last_try => {
+                    let wait = retry_after_ms.unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
+                    return Passed::Later(Duration::from_millis(wait));
+                }
+                Err((failure, took)) => failed(self, &mut run, entry, &mut event, &failure, took),
+            }
+            if event.dropped.is_some() {
+                break;
+            }
+        }
+        Passed::Decided(Box::new(Decided { event, aftermath: run.aftermath, redacted }))
+    }
+
+    /// The event after a decision, and what is told of its effects. Nothing of the run changes when it cannot be followed.
+    async fn follow(
+        &self,
+        run: &mut Run,
+        place: usize,
+        event: &Event,
+        outcome: &inbound::Outcome,
+    ) -> Result<(Event, Vec<serde_json::Value>), Failure> {
+        let mut after = event.clone();
+        match &outcome.verdict {
+            Verdict::Pass => {}
+            Verdict::Patch(patch) => {
+                after.data =
+                    convert::patched(after.data, patch).map_err(|error| Failure::Permanent(error.to_string()))?;
+            }
+            Verdict::Drop(why) => {
+                let why = why.chars().take(REASON_CHARS_MAX).collect();
+                after.dropped = Some(Dropped { by: self.entries[place].name.clone(), why });
+            }
+        }
+        let (effects, route) = self.effects(run, place, event, &outcome.effects).await?;
+        if let Some(names) = route {
+            after.route = Some(match after.route {
+                Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
+                None => names,
+            });
+        }
+        Ok((after, effects))
+    }
+}
+
+fn failed(pipeline: &Pipeline, run: &mut Run, entry: &Entry, event: &mut Event, failure: &Failure, took: Duration) {
+    let follows = match entry.settings.on_error.inbound {
+        InboundError::Pass => "pass",
+        InboundError::Drop => {
+            event.dropped = Some(Dropped { by: entry.name.clone(), why: failure.to_string() });
+            "drop"
+        }
+    };
+    run.trace_failure(pipeline, entry, Hook::Inbound, failure, follows, took);
+}
+
+fn decision(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Patch(_) => "patch",
+        Verdict::Drop(_) => "drop",
+    }
+}
+
+fn reason(verdict: &Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Drop(why) => Some(why.chars().take(REASON_CHARS_MAX).collect()),
+        _ => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! A message on its way to the outbox.
+
+use super::Pipeline;
+use super::run::Run;
+use crate::domain::aftermath::Aftermath;
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::{DeviceId, MessageId};
+use crate::domain::jid::ChatId;
+use crate::domain::outgoing::Content;
+use crate::plugins::bindings::outbound::{self, Verdict as Said};
+use crate::plugins::convert;
+use crate::plugins::instance::{Answer, Ask, Failure};
+use crate::plugins::manifest::Hook;
+use crate::plugins::settings::OutboundError;
+use crate::plugins::state::Document;
+use serde_json::json;
+
+const CODE_CHARS_MAX: usize = 64;
+const MESSAGE_CHARS_MAX: usize = 500;
+/// The code of a rejection that follows from a failure and not from a decision.
+const FAILED: &str = "PLUGIN_FAILED";
+
+/// Who wants it sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Name or id of the API key.
+    Api(String),
+    Plugin(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: MessageId,
+    pub device: DeviceId,
+    pub chat: ChatId,
+    pub at: UnixMs,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// With what is to be sent, which may be other than what was given.
+    Accepted(Content),
+    Rejected {
+        plugin: String,
+        code: String,
+        message: String,
+    },
+}
+
+impl Pipeline {
+    /// Takes a message of a client through every plugin. What they leave behind is committed with the message, or by
+    /// itself when it is rejected.
+    pub async fn on_send(&self, outgoing: &Outgoing, content: Content) -> (Verdict, Aftermath) {
+        let mut run = Run::new(outgoing.id.as_str());
+        let verdict = self.pass_outbound(&mut run, 0, outgoing, content).await;
+        (verdict, run.aftermath)
+    }
+
+    /// From the plugin at `from` on.
+    pub(super) async fn pass_outbound(
+        &self,
+        run: &mut Run,
+        from: usize,
+        outgoing: &Outgoing,
+        mut content: Content,
+    ) -> Verdict {
+        let mut tags: Vec<String> = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate().skip(from) {
+            if !entry.has(Hook::Outbound) {
+                continue;
+            }
+            let seen = self.seen(outgoing, &content, &tags);
+            let document = Document::new(serde_json::Value::Null);
+            let failure = match run.ask(self, entry, Hook::Outbound, Ask::Send(&seen), document).await {
+                Ok(told) => {
+                    let Answer::Send(said) = told.answer else { continue };
+                    match said {
+                        Said::Pass => {
+                            run.keep_writes(entry, told.writes);
+                            run.trace(self, entry, Hook::Outbound, "pass", json!({}), told.took);
+                            continue;
+                        }
+                        Said::Reject(no) => {
+                            let code: String = no.code.chars().take(CODE_CHARS_MAX).collect();
+                            let message: String = no.message.chars().take(MESSAGE_CHARS_MAX).collect();
+                            run.keep_writes(entry, told.writes);
+                            self.tell_rejected(run, place, &code, &message, told.took);
+                            return Verdict::Rejected { plugin: entry.name.clone(), code, message };
+                        }
+                        Said::Patch(patch) => match convert::patched_content(content.clone(), &patch) {
+                            Ok(after) => {
+                                content = after;
+                                tags.retain(|tag| !patch.remove_tags.contains(tag));
+                                tags.extend(patch.add_tags);
+                                run.keep_writes(entry, told.writes);
+                                run.trace(self, entry, Hook::Outbound, "patch", json!({}), told.took);
+                                continue;
+                            }
+                            Err(error) => {
+                                let failure = Failure::RefusedEffect(error.to_string());
+                                run.refuse(self, entry, &failure);
+                                (failure, told.took)
+                            }
+                        },
+                    }
+                }
+                Err(failed) => failed,
+            };
+            let (failure, took) = failure;
+            match entry.settings.on_error.outbound {
+                OutboundError::Pass => run.trace_failure(self, entry, Hook::Outbound, &failure, "pass", took),
+                OutboundError::Reject => {
+                    run.trace_failure(self, entry, Hook::Outbound, &failure, "reject", took);
+                    let message = format!("the plugin could not decide: {failure}");
+                    return Verdict::Rejected { plugin: entry.name.clone(), code: FAILED.to_owned(), message };
+                }
+            }
+        }
+        Verdict::Accepted(content)
+    }
+
+    fn seen(&self, outgoing: &Outgoing, content: &Content, tags: &[String]) -> outbound::Message {
+        let (sendable, reply_to, mentions) = convert::sent(content);
+        outbound::Message {
+            id: outgoing.id.to_string(),
+            tenant: self.tenant.to_string(),
+            device: outgoing.device.to_string(),
+            time: u64::try_from(outgoing.at).unwrap_or(0),
+            origin: match &outgoing.origin {
+                Origin::Api(key) => outbound::Origin::Api(key.clone()),
+                Origin::Plugin(name) => outbound::Origin::Plugin(name.clone()),
+            },
+            kind: outbound::Kind::New,
+            to: outgoing.chat.to_string(),
+            content: Some(sendable),
+            reply_to,
+            mentions,
+            send_at: None,
+            tags: tags.to_vec(),
+            extra: "{}".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A tick of a plugin's schedule.
+
+use super::Pipeline;
+use super::run::Run;
+use crate::domain::aftermath::Aftermath;
+use crate::domain::clock::UnixMs;
+use crate::plugins::bindings::scheduled::Effect;
+use crate::plugins::instance::{Answer, Ask, Failure};
+use crate::plugins::manifest::Hook;
+use crate::plugins::state::Document;
+use serde_json::json;
+use std::time::Duration;
+
+const WAIT_MS: u64 = 1_000;
+const WAIT_MS_MAX: u64 = 300_000;
+
+/// What became of a tick.
+pub enum Ticked {
+    /// Committed with the mark that the tick is done; a failure too, so that it is told once and not tried for ever.
+    Done(Aftermath),
+    Later(Duration),
+}
+
+impl Pipeline {
+    /// The schedules of every plugin: its name, the schedule's name, its cron text.
+    pub fn schedules(&self) -> Vec<(String, String, String)> {
+        let serving = self.entries.iter().filter(|entry| entry.has(Hook::Scheduled));
+        let versions = serving.filter_map(|entry| entry.version().map(|version| (entry, version)));
+        versions
+            .flat_map(|(entry, version)| {
+                let schedules = version.manifest.hooks.scheduled.iter();
+                schedules.map(|(name, cron)| (entry.name.clone(), name.clone(), cron.clone()))
+            })
+            .collect()
+    }
+
+    /// Runs one tick. The same `scheduled_for` gives the same ids.
+    pub async fn tick(&self, plugin: &str, name: &str, scheduled_for: UnixMs, last_try: bool) -> Ticked {
+        let found = self.entries.iter().enumerate().find(|(_, entry)| entry.name == plugin);
+        let Some((place, entry)) = found.filter(|(_, entry)| entry.has(Hook::Scheduled)) else {
+            return Ticked::Done(Aftermath::default());
+        };
+        let mut run = Run::new(format!("tick:{name}:{scheduled_for}"));
+        let unsigned = |at: UnixMs| u64::try_from(at).unwrap_or(0);
+        let now = unsigned(self.store.clock().now_ms());
+        let ask = Ask::Tick { name, scheduled_for: unsigned(scheduled_for), now };
+        let document = Document::new(serde_json::Value::Null);
+        match run.ask(self, entry, Hook::Scheduled, ask, document).await {
+            Ok(told) => {
+                let Answer::Tick(effects) = told.answer else { return Ticked::Done(run.aftermath) };
+                match self.follow_tick(&mut run, place, scheduled_for, &effects).await {
+                    Ok(tells) => {
+                        run.keep_writes(entry, told.writes);
+                        run.trace(self, entry, Hook::Scheduled, "tick", json!({ "effects": tells }), told.took);
+                    }
+                    Err(failure) => {
+                        run.refuse(self, entry, &failure);
+                        run.trace_failure(self, entry, Hook::Scheduled, &failure, "skip", told.took);
+                    }
+                }
+            }
+            Err((Failure::Temporary { retry_after_ms, .. }, _)) if !last_try => {
+                let wait = retry_after_ms.unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
+                return Ticked::Later(Duration::from_millis(wait));
+            }
+            Err((failure, took)) => run.trace_failure(self, entry, Hook::Scheduled, &failure, "skip", took),
+        }
+        Ticked::Done(run.aftermath)
+    }
+
+    async fn follow_tick(
+        &self,
+        run: &mut Run,
+        place: usize,
+        at: UnixMs,
+        effects: &[Effect],
+    ) -> Result<Vec<serde_json::Value>, Failure> {
+        let mut sends = Vec::with_capacity(effects.len());
+        for effect in effects {
+            match effect {
+                Effect::Send(new) => sends.push(new),
+                Effect::Other(other) => {
+                    let why = format!("this version of the gateway knows no effect {:?}", other.name);
+                    return Err(Failure::RefusedEffect(why));
+                }
+            }
+        }
+        self.tick_sends(run, place, at, &sends).await
+    }
+}

@@ -1,0 +1,542 @@
+//! Which plugins serve which tenant, and how that changes: whole or not at all, without a call being lost.
+//!
+//! A change is prepared beside what serves: compiled off the runtime's threads, linked, checked against grants and schema,
+//! tried with a first instance. Only when all of it holds is it written and swapped in; calls in flight finish on what they
+//! began with. What does not hold is told with its reason, and what served goes on.
+
+use super::component::{Compiled, NotAPlugin, compile};
+use super::engine::{EngineError, EngineSettings, PluginEngine};
+use super::grants;
+use super::instance::{Failure, Version};
+use super::manifest::{Hook, Manifest};
+use super::pipeline::{Entry, Pipeline, Standing};
+use super::settings::PluginSettings;
+use super::state::{Home, Window};
+use super::stats::Figures;
+use crate::domain::event::{Event, EventType};
+use crate::domain::ids::TenantId;
+use crate::domain::secret::Secret;
+use crate::egress::Egress;
+use crate::store::{PluginRow, PluginSpec, Store, StoreError};
+use crate::telemetry::metrics::Metrics;
+use arc_swap::ArcSwap;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Plugins of one tenant; one more is refused.
+pub const PLUGINS_PER_TENANT_MAX: usize = 32;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Plugins(Arc<Inner>);
+
+struct Inner {
+    engine: PluginEngine,
+    store: Store,
+    egress: Egress,
+    metrics: Arc<Metrics>,
+    pipelines: ArcSwap<HashMap<TenantId, Arc<Pipeline>>>,
+    /// Compiled components by hash, as long as somebody uses them.
+    compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+    /// One change at a time.
+    changing: AsyncMutex<()>,
+}
+
+/// A plugin as somebody wants it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub name: String,
+    pub managed_by: String,
+    pub enabled: bool,
+    /// Hash of a component that the store keeps.
+    pub sha256: String,
+    pub file: Option<String>,
+    pub settings: PluginSettings,
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// It serves from now on.
+    Swapped,
+    /// Nothing was different.
+    Unchanged,
+    /// What served before goes on.
+    KeptPrevious { plugin: String, reason: String },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PluginsError {
+    #[error("no such plugin")]
+    NotFound,
+    #[error("plugin {name:?} is managed by {file:?}; change it there")]
+    ManagedByFile { name: String, file: String },
+    #[error("a tenant may have {PLUGINS_PER_TENANT_MAX} plugins")]
+    TooMany,
+    #[error("there is no earlier version to go back to")]
+    NoPrevious,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a plugin of a tenant stands.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub row: PluginRow,
+    /// What the component says of itself, when it reads.
+    pub manifest: Option<Manifest>,
+    pub hooks: Vec<Hook>,
+    pub figures: Option<Figures>,
+    pub tripped: bool,
+    /// Why it cannot run.
+    pub broken: Option<String>,
+    pub idle_instances: usize,
+}
+
+impl Plugins {
+    pub fn start(
+        settings: &EngineSettings,
+        store: Store,
+        egress: Egress,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, EngineError> {
+        Ok(Self(Arc::new(Inner {
+            engine: PluginEngine::start(settings)?,
+            store,
+            egress,
+            metrics,
+            pipelines: ArcSwap::default(),
+            compiled: Mutex::default(),
+            changing: AsyncMutex::new(()),
+        })))
+    }
+
+    /// The tenant's plugins as they serve now. A caller holds on to it for one event or message.
+    pub fn pipeline(&self, tenant: &TenantId) -> Option<Arc<Pipeline>> {
+        self.0.pipelines.load().get(tenant).cloned()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.0.pipelines.load().keys().cloned().collect()
+    }
+
+    /// Reads every tenant's plugins. One that cannot run does not keep the others from serving: its hooks fail, and what
+    /// follows is the tenant's choice.
+    pub async fn load_all(&self) -> Result<(), StoreError> {
+        let _one = self.0.changing.lock().await;
+        for tenant in self.0.store.tenants_with_plugins().await? {
+            let rows = self.0.store.plugins(&tenant).await?;
+            let mut entries = Vec::with_capacity(rows.len());
+            for row in rows.into_iter().filter(|row| row.enabled) {
+                entries.push(self.restored(row).await);
+            }
+            self.swap_in(&tenant, entries);
+        }
+        Ok(())
+    }
+
+    /// Keeps a component in the store, to be named by its hash.
+    pub async fn keep(&self, component: Vec<u8>) -> Result<(String, Manifest), KeepError> {
+        let manifest = super::component::manifest(&component)?;
+        let sha256 = super::component::sha256_hex(&component);
+        self.0.store.keep_component(&sha256, component).await?;
+        Ok((sha256, manifest))
+    }
+
+    /// Adds a plugin behind the others, or replaces the one of this name at its place.
+    pub async fn put(&self, tenant: &TenantId, wanted: Wanted) -> Result<ReloadOutcome, PluginsError> {
+        self.change(tenant, |plugins| {
+            match plugins.iter_mut().find(|plugin| plugin.name == wanted.name) {
+                Some(plugin) => *plugin = wanted,
+                None => plugins.push(wanted),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes these, in this order, the plugins that `managed_by` declares. Those of others stay, in front.
+    pub async fn set_managed(
+        &self,
+        tenant: &TenantId,
+        managed_by: &str,
+        wanted: Vec<Wanted>,
+    ) -> Result<ReloadOutcome, PluginsError> {
+        self.change(tenant, |plugins| {
+            plugins.retain(|plugin| plugin.managed_by != managed_by);
+            if let Some(taken) = plugins.iter().find(|plugin| wanted.iter().any(|new| new.name == plugin.name)) {
+                let (name, file) = (taken.name.clone(), taken.managed_by.clone());
+                return Err(PluginsError::ManagedByFile { name, file });
+            }
+            plugins.extend(wanted);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Another component for a plugin, everything else as it is.
+    pub async fn replace_component(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        sha256: &str,
+    ) -> Result<ReloadOutcome, PluginsError> {
+        self.edit(tenant, name, |plugin| sha256.clone_into(&mut plugin.sha256)).await
+    }
+
+    pub async fn set_enabled(&self, tenant: &TenantId, name: &str, on: bool) -> Result<ReloadOutcome, PluginsError> {
+        self.edit(tenant, name, |plugin| plugin.enabled = on).await
+    }
+
+    /// Back to the component that served before; once more is forward again.
+    pub async fn roll_back(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
+        let rows = self.0.store.plugins(tenant).await?;
+        let row = rows.into_iter().find(|row| row.name == name).ok_or(PluginsError::NotFound)?;
+        let previous = row.previous_sha256.ok_or(PluginsError::NoPrevious)?;
+        self.replace_component(tenant, name, &previous).await
+    }
+
+    pub async fn remove(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
+        self.change(tenant, |plugins| {
+            let before = plugins.len();
+            plugins.retain(|plugin| plugin.name != name);
+            if plugins.len() == before { Err(PluginsError::NotFound) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Forgets a tenant that is no more.
+    pub async fn forget(&self, tenant: &TenantId) {
+        let _one = self.0.changing.lock().await;
+        self.swap_in(tenant, Vec::new());
+    }
+
+    /// Tells that a plugin's new version was refused before it came to a change, such as a file that does not read.
+    pub async fn tell_refused(&self, tenant: &TenantId, name: &str, reason: &str) -> Result<(), StoreError> {
+        let rows = self.0.store.plugins(tenant).await?;
+        let Some(row) = rows.into_iter().find(|row| row.name == name) else { return Ok(()) };
+        let told = self.told(tenant, EventType::PluginReloadFailed, name, &row.sha256, Some(reason));
+        let inbound = self.is_inbound(tenant, name, &row);
+        let spec = PluginSpec { reason: Some(reason.to_owned()), ..spec_of_row(row, inbound) };
+        self.0.store.write_plugins(tenant, vec![spec], Vec::new(), vec![told]).await
+    }
+
+    pub async fn status(&self, tenant: &TenantId) -> Result<Vec<Status>, StoreError> {
+        let pipeline = self.pipeline(tenant);
+        let rows = self.0.store.plugins(tenant).await?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            let entry = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == row.name));
+            let version = entry.and_then(Entry::version);
+            let manifest = match version {
+                Some(version) => Some(version.manifest.clone()),
+                None => {
+                    self.0.store.component(&row.sha256).await.ok().and_then(|c| super::component::manifest(&c).ok())
+                }
+            };
+            all.push(Status {
+                hooks: entry.map(|entry| entry.hooks.clone()).unwrap_or_default(),
+                figures: version.map(|version| version.stats.figures()),
+                tripped: version.is_some_and(|version| version.is_tripped()),
+                idle_instances: version.map_or(0, |version| version.idle_instances()),
+                broken: entry.and_then(|entry| match &entry.state {
+                    Standing::Broken(failure) => Some(failure.to_string()),
+                    Standing::Serving(_) => None,
+                }),
+                manifest,
+                row,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Gives back the memory of instances that nobody called for a while.
+    pub(super) fn drop_idle(&self) {
+        for pipeline in self.0.pipelines.load().values() {
+            pipeline.entries.iter().filter_map(Entry::version).for_each(|version| version.drop_idle());
+        }
+    }
+
+    async fn edit(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        edit: impl FnOnce(&mut Wanted),
+    ) -> Result<ReloadOutcome, PluginsError> {
+        self.change(tenant, |plugins| {
+            let plugin = plugins.iter_mut().find(|plugin| plugin.name == name).ok_or(PluginsError::NotFound)?;
+            edit(plugin);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        tenant: &TenantId,
+        change: impl FnOnce(&mut Vec<Wanted>) -> Result<(), PluginsError>,
+    ) -> Result<ReloadOutcome, PluginsError> {
+        let _one = self.0.changing.lock().await;
+        let before = self.0.store.plugins(tenant).await?;
+        let mut wanted: Vec<Wanted> = before.iter().cloned().map(wanted_of_row).collect::<Result<_, _>>()?;
+        change(&mut wanted)?;
+        if wanted.len() > PLUGINS_PER_TENANT_MAX {
+            return Err(PluginsError::TooMany);
+        }
+        let serving = self.pipeline(tenant);
+        let mut entries = Vec::with_capacity(wanted.len());
+        let (mut specs, mut told) = (Vec::new(), Vec::new());
+        for (position, plugin) in wanted.iter().enumerate() {
+            let row = before.iter().find(|row| row.name == plugin.name);
+            let made = match reusable(serving.as_deref(), plugin) {
+                Some(version) => Ok(version),
+                None => self.prepared(tenant, plugin).await,
+            };
+            let version = match made {
+                Ok(version) => version,
+                // One that is off need not be able to run.
+                Err(_) if !plugin.enabled => {
+                    specs.extend(spec(plugin, row, position, false));
+                    continue;
+                }
+                Err(failure) => return self.kept(tenant, plugin, row, &failure).await,
+            };
+            specs.extend(spec(plugin, row, position, version.hooks.contains(&Hook::Inbound)));
+            let news = match row {
+                None => Some(EventType::PluginLoaded),
+                Some(row) if row.sha256 != plugin.sha256 => Some(EventType::PluginReloaded),
+                Some(_) => None,
+            };
+            told.extend(news.map(|type_| self.told(tenant, type_, &plugin.name, &plugin.sha256, None)));
+            if plugin.enabled {
+                entries.push(entry_of(version));
+            }
+        }
+        let still = |row: &&PluginRow| wanted.iter().any(|plugin| plugin.name == row.name);
+        let gone: Vec<String> = before.iter().filter(|row| !still(row)).map(|row| row.name.clone()).collect();
+        if specs.is_empty() && gone.is_empty() {
+            return Ok(ReloadOutcome::Unchanged);
+        }
+        self.0.store.write_plugins(tenant, specs, gone, told).await?;
+        self.swap_in(tenant, entries);
+        Ok(ReloadOutcome::Swapped)
+    }
+
+    /// A change that does not hold: told, and nothing else.
+    async fn kept(
+        &self,
+        tenant: &TenantId,
+        plugin: &Wanted,
+        row: Option<&PluginRow>,
+        failure: &Failure,
+    ) -> Result<ReloadOutcome, PluginsError> {
+        let reason = failure.to_string();
+        let told = self.told(tenant, EventType::PluginReloadFailed, &plugin.name, &plugin.sha256, Some(&reason));
+        let specs = row.map(|row| {
+            let inbound = self.is_inbound(tenant, &plugin.name, row);
+            PluginSpec { reason: Some(reason.clone()), ..spec_of_row(row.clone(), inbound) }
+        });
+        self.0.store.write_plugins(tenant, specs.into_iter().collect(), Vec::new(), vec![told]).await?;
+        Ok(ReloadOutcome::KeptPrevious { plugin: plugin.name.clone(), reason })
+    }
+
+    fn is_inbound(&self, tenant: &TenantId, name: &str, row: &PluginRow) -> bool {
+        let pipeline = self.pipeline(tenant);
+        let entry = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == name));
+        row.enabled && entry.is_some_and(|entry| entry.hooks.contains(&Hook::Inbound))
+    }
+
+    fn told(&self, tenant: &TenantId, type_: EventType, plugin: &str, sha256: &str, reason: Option<&str>) -> Event {
+        let mut data = json!({ "plugin": plugin, "sha256": sha256 });
+        if let Some(reason) = reason {
+            data["reason"] = json!(reason);
+        }
+        Event::new(tenant.clone(), None, type_, self.0.store.clock().now_ms(), data)
+    }
+
+    /// As the row says, without a trial: it held when it was written.
+    async fn restored(&self, row: PluginRow) -> Entry {
+        let (name, tenant) = (row.name.clone(), row.tenant.clone());
+        let settings = PluginSettings::from_json(&row.settings).unwrap_or_default();
+        let linked = match wanted_of_row(row) {
+            Ok(wanted) => self.linked(&tenant, &wanted).await,
+            Err(error) => Err(Failure::Unusable(error.to_string())),
+        };
+        match linked {
+            Ok(version) => entry_of(Arc::new(version)),
+            Err(failure) => {
+                tracing::error!(%tenant, plugin = name, error = %failure, "a plugin cannot run");
+                // Which hooks it had is not known: every one it may have fails as the tenant chose.
+                let hooks = settings.hooks.clone().map_or(Hook::ALL.to_vec(), |hooks| hooks.into_iter().collect());
+                Entry { name, settings, hooks, events: vec!["*".to_owned()], state: Standing::Broken(failure) }
+            }
+        }
+    }
+
+    /// Linked and tried.
+    async fn prepared(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Arc<Version>, Failure> {
+        let version = self.linked(tenant, wanted).await?;
+        version.canary().await?;
+        Ok(Arc::new(version))
+    }
+
+    async fn linked(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Version, Failure> {
+        let unusable = |why: String| Failure::Unusable(why);
+        let compiled = self.compiled(&wanted.sha256).await?;
+        wanted.settings.check(&compiled.manifest).map_err(|error| unusable(error.to_string()))?;
+        let granted = grants::decide(&compiled.manifest, &compiled.imports, &wanted.settings.grants)
+            .map_err(|error| unusable(error.to_string()))?;
+        let limits = wanted.settings.limits.clone();
+        let home = Arc::new(Home {
+            tenant: tenant.clone(),
+            plugin: wanted.name.clone(),
+            sha256: wanted.sha256.clone(),
+            granted,
+            fetches: Window::new(limits.fetches_per_minute),
+            sends: Window::new(limits.sends_per_minute),
+            limits,
+            secrets: wanted.secrets.clone(),
+            store: self.0.store.clone(),
+            egress: self.0.egress.clone(),
+        });
+        Version::link(&self.0.engine, compiled, wanted.settings.clone(), home)
+    }
+
+    /// From memory, from the cache of compiled code, or compiled now on a thread of its own.
+    async fn compiled(&self, sha256: &str) -> Result<Arc<Compiled>, Failure> {
+        let known = || {
+            let mut all = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, compiled| compiled.strong_count() > 0);
+            all.get(sha256).and_then(Weak::upgrade)
+        };
+        if let Some(compiled) = known() {
+            return Ok(compiled);
+        }
+        let bytes = self.0.store.component(sha256).await.map_err(|error| match error {
+            StoreError::NotFound => Failure::Unusable(format!("there is no component {sha256}")),
+            other => Failure::Unusable(other.to_string()),
+        })?;
+        let engine = self.0.engine.clone();
+        let made: Result<Compiled, NotAPlugin> = tokio::task::spawn_blocking(move || compile(&engine, &bytes))
+            .await
+            .map_err(|error| Failure::Unusable(error.to_string()))?;
+        let compiled = Arc::new(made.map_err(|error| Failure::Unusable(error.to_string()))?);
+        let mut all = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(sha256.to_owned(), Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+
+    fn swap_in(&self, tenant: &TenantId, entries: Vec<Entry>) {
+        let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
+        let pipeline =
+            (!entries.is_empty()).then(|| Arc::new(Pipeline { tenant: tenant.clone(), entries, store, metrics }));
+        self.0.pipelines.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            match &pipeline {
+                Some(pipeline) => all.insert(tenant.clone(), pipeline.clone()),
+                None => all.remove(tenant),
+            };
+            all
+        });
+    }
+}
+
+/// Why a component is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    #[error(transparent)]
+    NotAPlugin(#[from] NotAPlugin),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn entry_of(version: Arc<Version>) -> Entry {
+    Entry {
+        name: version.home.plugin.clone(),
+        settings: version.settings.clone(),
+        hooks: version.hooks.iter().copied().collect(),
+        events: version.manifest.hooks.inbound.clone(),
+        state: Standing::Serving(version),
+    }
+}
+
+/// The version that serves, when nothing of it is to change: its instances and counts go on.
+fn reusable(serving: Option<&Pipeline>, wanted: &Wanted) -> Option<Arc<Version>> {
+    let entry = serving?.entries.iter().find(|entry| entry.name == wanted.name)?;
+    let version = entry.version()?;
+    let same = version.home.sha256 == wanted.sha256
+        && version.settings == wanted.settings
+        && version.home.secrets == wanted.secrets;
+    same.then(|| version.clone())
+}
+
+fn wanted_of_row(row: PluginRow) -> Result<Wanted, StoreError> {
+    let settings =
+        PluginSettings::from_json(&row.settings).map_err(|_| StoreError::Corrupt { what: "a plugin's settings" })?;
+    Ok(Wanted {
+        name: row.name,
+        managed_by: row.managed_by,
+        enabled: row.enabled,
+        sha256: row.sha256,
+        file: row.file,
+        settings,
+        secrets: row.secrets,
+    })
+}
+
+/// What is to be written of a plugin; nothing when the row says it already.
+fn spec(wanted: &Wanted, row: Option<&PluginRow>, position: usize, inbound: bool) -> Option<PluginSpec> {
+    let settings = serde_json::to_value(&wanted.settings).unwrap_or_default();
+    let position = u32::try_from(position).unwrap_or(u32::MAX);
+    let previous = match row {
+        Some(row) if row.sha256 != wanted.sha256 => Some(row.sha256.clone()),
+        Some(row) => row.previous_sha256.clone(),
+        None => None,
+    };
+    let same = row.is_some_and(|row| {
+        row.sha256 == wanted.sha256
+            && row.position == position
+            && row.enabled == wanted.enabled
+            && row.managed_by == wanted.managed_by
+            && row.file == wanted.file
+            && row.settings == settings
+            && row.secrets == wanted.secrets
+            && row.reason.is_none()
+    });
+    (!same).then(|| PluginSpec {
+        name: wanted.name.clone(),
+        managed_by: wanted.managed_by.clone(),
+        position,
+        enabled: wanted.enabled,
+        inbound: inbound && wanted.enabled,
+        sha256: wanted.sha256.clone(),
+        previous_sha256: previous,
+        file: wanted.file.clone(),
+        settings,
+        secrets: wanted.secrets.clone(),
+        reason: None,
+    })
+}
+
+fn spec_of_row(row: PluginRow, inbound: bool) -> PluginSpec {
+    PluginSpec {
+        name: row.name,
+        managed_by: row.managed_by,
+        position: row.position,
+        enabled: row.enabled,
+        inbound,
+        sha256: row.sha256,
+        previous_sha256: row.previous_sha256,
+        file: row.file,
+        settings: row.settings,
+        secrets: row.secrets,
+        reason: row.reason,
+    }
+}

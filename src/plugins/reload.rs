@@ -1,0 +1,129 @@
+//! Files that plugins come from: when one changes, its plugins are reloaded.
+//!
+//! What the file system says is only a hint to look; a look now and then finds what it did not say. A file is read when its
+//! size or time is another one; a component that was refused is not tried again until the file changes once more.
+
+use super::component::sha256_hex;
+use super::registry::{KeepError, Plugins, ReloadOutcome};
+use crate::domain::ids::TenantId;
+use crate::store::{StoreError, Topic};
+use notify_debouncer_full::notify::RecursiveMode;
+use notify_debouncer_full::{DebounceEventResult, new_debouncer};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A file that is being written is left alone until it was quiet for so long.
+const QUIET: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+struct Seen {
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+/// Watches the files until `stop`, and gives back the memory of instances that nobody needs.
+pub async fn run(plugins: Plugins, stop: CancellationToken) {
+    let (hint, mut hints) = mpsc::channel::<()>(1);
+    let watcher = new_debouncer(QUIET, None, move |found: DebounceEventResult| {
+        // A hint that waits already says the same.
+        if found.is_ok() {
+            let _ = hint.try_send(());
+        }
+    });
+    let mut watcher = match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "plugin files cannot be watched; they are looked at every {LOOK_EVERY:?}");
+            None
+        }
+    };
+    let mut watched: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut seen: HashMap<(TenantId, String), Seen> = HashMap::new();
+    let mut changes = plugins.store().watch(Topic::Plugins);
+    while !stop.is_cancelled() {
+        match look(&plugins, &mut seen).await {
+            Ok(folders) => {
+                if let Some(watcher) = &mut watcher {
+                    for gone in watched.difference(&folders).cloned().collect::<Vec<_>>() {
+                        let _ = watcher.unwatch(&gone);
+                        watched.remove(&gone);
+                    }
+                    for new in folders.difference(&watched).cloned().collect::<Vec<_>>() {
+                        match watcher.watch(&new, RecursiveMode::NonRecursive) {
+                            Ok(()) => {
+                                watched.insert(new);
+                            }
+                            Err(error) => tracing::warn!(folder = %new.display(), %error, "cannot watch plugin files"),
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "plugin files were not looked at"),
+        }
+        plugins.drop_idle();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = hints.recv(), if watcher.is_some() => {}
+            () = changes.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Reloads what changed; returns the folders of all files.
+async fn look(
+    plugins: &Plugins,
+    seen: &mut HashMap<(TenantId, String), Seen>,
+) -> Result<BTreeSet<PathBuf>, StoreError> {
+    let mut folders = BTreeSet::new();
+    let files = plugins.store().plugin_files().await?;
+    seen.retain(|(tenant, name), _| files.iter().any(|file| file.tenant == *tenant && file.name == *name));
+    for file in files {
+        let path = Path::new(&file.path);
+        // The watcher wants a folder that is there.
+        folders.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_path_buf));
+        let Ok(about) = tokio::fs::metadata(path).await else { continue };
+        let now = Seen { bytes: about.len(), modified: about.modified().ok() };
+        let key = (file.tenant.clone(), file.name.clone());
+        if seen.get(&key) == Some(&now) {
+            continue;
+        }
+        seen.insert(key, now);
+        reload(plugins, &file.tenant, &file.name, path, &file.sha256).await;
+    }
+    Ok(folders)
+}
+
+async fn reload(plugins: &Plugins, tenant: &TenantId, name: &str, path: &Path, serving: &str) {
+    let bytes = match tokio::fs::read(path).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!(%tenant, plugin = name, file = %path.display(), %error, "a plugin's file does not read");
+            return;
+        }
+    };
+    if sha256_hex(&bytes) == serving {
+        return;
+    }
+    let outcome = match plugins.keep(bytes).await {
+        Ok((sha256, _)) => plugins.replace_component(tenant, name, &sha256).await.map_err(|error| error.to_string()),
+        Err(KeepError::NotAPlugin(reason)) => {
+            let reason = reason.to_string();
+            let told = plugins.tell_refused(tenant, name, &reason).await.map_err(|error| error.to_string());
+            told.map(|()| ReloadOutcome::KeptPrevious { plugin: name.to_owned(), reason })
+        }
+        Err(KeepError::Store(error)) => Err(error.to_string()),
+    };
+    match outcome {
+        Ok(ReloadOutcome::Swapped) => tracing::info!(%tenant, plugin = name, "a plugin was reloaded"),
+        Ok(ReloadOutcome::Unchanged) => {}
+        Ok(ReloadOutcome::KeptPrevious { reason, .. }) => {
+            tracing::warn!(%tenant, plugin = name, reason, "a plugin's new version was refused; the one before serves");
+        }
+        Err(error) => tracing::error!(%tenant, plugin = name, error, "a plugin was not reloaded"),
+    }
+}

@@ -1,0 +1,175 @@
+//! What an instance holds on the host's side: where it belongs, and what the call in hand may see and has written.
+
+use super::grants::Granted;
+use super::settings::Limits;
+use crate::domain::aftermath::{KvEntry, KvWrite, PluginLine};
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::TenantId;
+use crate::domain::secret::Secret;
+use crate::egress::Egress;
+use crate::store::Store;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use wasmtime::component::ResourceTable;
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// Handles a guest may hold: streams of an inert WASI, no more.
+const HANDLES_MAX: usize = 256;
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+const INSTANCES_MAX: usize = 60;
+const MEMORIES_MAX: usize = 6;
+const TABLES_MAX: usize = 40;
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// One tenant's plugin in one version: what all its instances share. Never shared between tenants.
+pub(super) struct Home {
+    pub(super) tenant: TenantId,
+    pub(super) plugin: String,
+    pub(super) sha256: String,
+    pub(super) granted: Granted,
+    pub(super) limits: Limits,
+    pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) store: Store,
+    pub(super) egress: Egress,
+    pub(super) fetches: Window,
+    pub(super) sends: Window,
+}
+
+/// At most so many in the last minute.
+pub(super) struct Window {
+    max: usize,
+    times: Mutex<VecDeque<UnixMs>>,
+}
+
+impl Window {
+    const MINUTE_MS: UnixMs = 60_000;
+
+    pub(super) fn new(max: u32) -> Self {
+        Self { max: max as usize, times: Mutex::default() }
+    }
+
+    /// Takes `count` places, all or none.
+    pub(super) fn take(&self, count: usize, now: UnixMs) -> bool {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        while times.front().is_some_and(|at| *at <= now - Self::MINUTE_MS) {
+            times.pop_front();
+        }
+        let fits = times.len() + count <= self.max;
+        if fits {
+            times.extend(std::iter::repeat_n(now, count));
+        }
+        fits
+    }
+}
+
+/// The JSON document of an event, written and parsed once however many plugins ask.
+pub(super) struct Document {
+    value: serde_json::Value,
+    text: OnceLock<String>,
+}
+
+impl Document {
+    pub(super) fn new(value: serde_json::Value) -> Arc<Self> {
+        Arc::new(Self { value, text: OnceLock::new() })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text.get_or_init(|| self.value.to_string())
+    }
+
+    pub(super) fn value(&self) -> &serde_json::Value {
+        &self.value
+    }
+}
+
+/// One call of a hook.
+pub(super) struct Call {
+    /// The event, message or tick.
+    pub(super) subject: String,
+    pub(super) document: Arc<Document>,
+    /// What earlier calls of this plugin wrote in the same run: seen, and committed with this one's.
+    pub(super) earlier: Vec<KvWrite>,
+    pub(super) writes: Vec<KvWrite>,
+    pub(super) lines: Vec<PluginLine>,
+    pub(super) lines_not_kept: u32,
+    pub(super) fetches: u32,
+    /// Secrets it has read, to be blanked in what it logs.
+    pub(super) revealed: Vec<Secret>,
+    /// In `init` there is neither kv nor http.
+    pub(super) in_init: bool,
+    /// A shadow's effects reach nothing, so it has no http.
+    pub(super) shadow: bool,
+}
+
+impl Call {
+    pub(super) fn new(subject: impl Into<String>, document: Arc<Document>) -> Self {
+        Self {
+            subject: subject.into(),
+            document,
+            earlier: Vec::new(),
+            writes: Vec::new(),
+            lines: Vec::new(),
+            lines_not_kept: 0,
+            fetches: 0,
+            revealed: Vec::new(),
+            in_init: false,
+            shadow: false,
+        }
+    }
+
+    pub(super) fn init() -> Self {
+        Self { in_init: true, ..Self::new("init", Document::new(serde_json::Value::Null)) }
+    }
+
+    /// A value as this call sees it: what is committed, then what was written before in this run.
+    pub(super) async fn seen(&self, home: &Home, key: &str) -> Result<Option<KvEntry>, crate::store::StoreError> {
+        let mut entry = home.store.kv_entry(&home.tenant, &home.plugin, key).await?;
+        for write in self.earlier.iter().chain(&self.writes).filter(|write| write.key() == key) {
+            // What moved meanwhile shows at the commit, and the call is run again.
+            if let Ok(after) = write.apply(entry.clone()) {
+                entry = after;
+            }
+        }
+        Ok(entry)
+    }
+}
+
+pub(super) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub(super) limits: StoreLimits,
+    pub(super) home: Arc<Home>,
+    pub(super) call: Call,
+    pub(super) started: Instant,
+}
+
+impl State {
+    pub(super) fn new(home: Arc<Home>) -> Self {
+        // No files, sockets, environment, arguments; standard output goes nowhere.
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.max_random_size(RANDOM_BYTES_MAX).allow_blocking_current_thread(false);
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size((home.limits.memory_mib as usize) << 20)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .instances(INSTANCES_MAX)
+            .memories(MEMORIES_MAX)
+            .tables(TABLES_MAX)
+            .build();
+        Self { wasi: wasi.build(), table, limits, home, call: Call::init(), started: Instant::now() }
+    }
+
+    pub(super) fn call_time(&self) -> Duration {
+        Duration::from_millis(u64::from(self.home.limits.call_ms))
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,194 @@
+//! The plugins of a tenant: which component serves under which settings. Components lie here by their hash, so that every
+//! gateway of one database has them and going back needs no file.
+
+use super::{Result, Store, StoreError, Topic, Tx, events};
+use crate::domain::clock::UnixMs;
+use crate::domain::event::Event;
+use crate::domain::ids::TenantId;
+use crate::domain::secret::Secret;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone)]
+pub struct PluginRow {
+    pub tenant: TenantId,
+    pub name: String,
+    pub managed_by: String,
+    pub position: u32,
+    pub enabled: bool,
+    /// SHA-256 of the component that serves, hex.
+    pub sha256: String,
+    pub previous_sha256: Option<String>,
+    /// The file it is reloaded from when that changes.
+    pub file: Option<String>,
+    /// Config, grants, limits: `plugins` reads it.
+    pub settings: serde_json::Value,
+    pub secrets: BTreeMap<String, Secret>,
+    /// Why it is off, or why its last reload was refused.
+    pub reason: Option<String>,
+    pub created_at: UnixMs,
+    pub updated_at: UnixMs,
+}
+
+/// What is written of a plugin.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    pub name: String,
+    pub managed_by: String,
+    pub position: u32,
+    pub enabled: bool,
+    pub inbound: bool,
+    pub sha256: String,
+    pub previous_sha256: Option<String>,
+    pub file: Option<String>,
+    pub settings: serde_json::Value,
+    pub secrets: BTreeMap<String, Secret>,
+    pub reason: Option<String>,
+}
+
+const CORRUPT: StoreError = StoreError::Corrupt { what: "a plugin row" };
+const COLUMNS: &str = "tenant_id, name, managed_by, position, enabled, sha256, previous_sha256, file, settings, secrets, \
+                       reason, created_at, updated_at";
+/// What the vault calls these keys; changing it would make every stored secret unreadable.
+const PURPOSE: &str = "plugin";
+
+impl Store {
+    /// Keeps a component under its hash. Again changes nothing.
+    pub async fn keep_component(&self, sha256: &str, component: Vec<u8>) -> Result<()> {
+        let (sha256, now) = (sha256.to_owned(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO plugin_components (sha256, component, created_at) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (sha256) DO NOTHING",
+                    params![sha256, component, now],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    pub async fn component(&self, sha256: &str) -> Result<Vec<u8>> {
+        let sha256 = sha256.to_owned();
+        self.db
+            .read(move |conn| {
+                conn.query_row("SELECT component FROM plugin_components WHERE sha256 = ?1", [sha256], |row| row.get(0))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)
+            })
+            .await
+    }
+
+    /// Writes these plugins of a tenant and takes away those named, with what is told of it, in one step.
+    pub async fn write_plugins(
+        &self,
+        tenant: &TenantId,
+        specs: Vec<PluginSpec>,
+        gone: Vec<String>,
+        told: Vec<Event>,
+    ) -> Result<()> {
+        let mut sealed = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let secrets: BTreeMap<&str, &str> = spec.secrets.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
+            let secrets = serde_json::to_vec(&secrets).map_err(|_| CORRUPT)?;
+            let bound = associated(tenant, &spec.name);
+            sealed.push((self.vault.purpose(PURPOSE).seal(bound.as_bytes(), &secrets), spec));
+        }
+        let (tenant, now) = (tenant.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                for (secrets, spec) in &sealed {
+                    write(tx, &tenant, spec, secrets, now)?;
+                }
+                for name in &gone {
+                    tx.execute(
+                        "DELETE FROM plugins WHERE tenant_id = ?1 AND name = ?2",
+                        params![tenant.as_str(), name],
+                    )?;
+                }
+                told.iter().try_for_each(|event| events::append(tx, event))?;
+                tx.wake(Topic::Plugins);
+                Ok(())
+            })
+            .await
+    }
+
+    /// A tenant's plugins in the order of its pipeline.
+    pub async fn plugins(&self, tenant: &TenantId) -> Result<Vec<PluginRow>> {
+        let (store, tenant) = (self.clone(), tenant.clone());
+        self.db
+            .read(move |conn| {
+                let sql = format!("SELECT {COLUMNS} FROM plugins WHERE tenant_id = ?1 ORDER BY position, name");
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map([tenant.as_str()], |row| Ok(store.read_plugin(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
+    pub(super) fn read_plugin(&self, row: &Row<'_>) -> Result<PluginRow> {
+        let tenant = TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?;
+        let name: String = row.get(1)?;
+        let bound = associated(&tenant, &name);
+        let secrets = self.vault.purpose(PURPOSE).open(bound.as_bytes(), &row.get::<_, Vec<u8>>(9)?);
+        let secrets: BTreeMap<String, String> =
+            serde_json::from_slice(&secrets.map_err(|_| CORRUPT)?).map_err(|_| CORRUPT)?;
+        Ok(PluginRow {
+            tenant,
+            name,
+            managed_by: row.get(2)?,
+            position: row.get(3)?,
+            enabled: row.get(4)?,
+            sha256: row.get(5)?,
+            previous_sha256: row.get(6)?,
+            file: row.get(7)?,
+            settings: serde_json::from_str(&row.get::<_, String>(8)?).map_err(|_| CORRUPT)?,
+            secrets: secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            reason: row.get(10)?,
+            created_at: row.get(11)?,
+            updated_at: row.get(12)?,
+        })
+    }
+}
+
+fn associated(tenant: &TenantId, name: &str) -> String {
+    format!("{tenant} {name} secrets")
+}
+
+fn write(tx: &Tx<'_>, tenant: &TenantId, spec: &PluginSpec, secrets: &[u8], now: UnixMs) -> Result<()> {
+    let settings = serde_json::to_string(&spec.settings).map_err(|_| CORRUPT)?;
+    tx.execute(
+        "INSERT INTO plugins (tenant_id, name, managed_by, position, enabled, inbound, sha256, previous_sha256, file, \
+         settings, secrets, reason, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) \
+         ON CONFLICT (tenant_id, name) DO UPDATE SET managed_by = excluded.managed_by, position = excluded.position, \
+         enabled = excluded.enabled, inbound = excluded.inbound, sha256 = excluded.sha256, \
+         previous_sha256 = excluded.previous_sha256, file = excluded.file, settings = excluded.settings, \
+         secrets = excluded.secrets, reason = excluded.reason, updated_at = excluded.updated_at",
+        params![
+            tenant.as_str(),
+            spec.name,
+            spec.managed_by,
+            spec.position,
+            spec.enabled,
+            spec.inbound,
+            spec.sha256,
+            spec.previous_sha256,
+            spec.file,
+            settings,
+            secrets,
+            spec.reason,
+            now
+        ],
+    )?;
+    Ok(())
+}
+
+/// Whether events of this tenant pass plugins before they are told.
+pub(super) fn has_inbound(conn: &Connection, tenant: &TenantId) -> Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM plugins WHERE tenant_id = ?1 AND enabled = 1 AND inbound = 1 LIMIT 1")?
+        .query_row([tenant.as_str()], |_| Ok(()))
+        .optional()?
+        .is_some())
+}
