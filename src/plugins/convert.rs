@@ -22,16 +22,11 @@ fn text(data: &Value, key: &str) -> Option<String> {
     data.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The stable name of a person: the address by phone number when it is known, else the lid.
 fn sender(data: &Value) -> Option<types::Sender> {
     let sender = data.get("sender")?;
     let phone = text(sender, "phone");
     let lid = text(sender, "lid");
-    let contact_id = match (&phone, &lid) {
-        (Some(phone), _) => format!("{phone}@s.whatsapp.net"),
-        (None, Some(lid)) => lid.clone(),
-        (None, None) => text(sender, "jid")?,
-    };
+    let contact_id = text(sender, "contactId").or_else(|| text(sender, "jid"))?;
     Some(types::Sender {
         contact_id,
         phone: phone.map(|phone| format!("+{phone}")),
@@ -405,7 +400,7 @@ mod tests {
 
     fn data() -> Value {
         json!({ "id": "3EB0", "chat": "62811@s.whatsapp.net", "from": "62811@s.whatsapp.net", "fromMe": false,
-            "sender": { "jid": "62811@s.whatsapp.net", "phone": "62811", "lid": "9@lid", "name": "Budi" },
+            "sender": { "contactId": "62811@s.whatsapp.net", "jid": "62811@s.whatsapp.net", "phone": "62811", "lid": "9@lid", "name": "Budi" },
             "type": "text", "text": "my card is 4111", "timestamp": 1 })
     }
 

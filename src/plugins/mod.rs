@@ -23,6 +23,8 @@ mod reload;
 pub mod settings;
 mod state;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};

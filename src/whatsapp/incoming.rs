@@ -110,6 +110,8 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         [Some(sender), alternative].into_iter().flatten().find(|jid| jid.ends_with(server)).map(str::to_owned)
     };
     let (phone_jid, lid) = (by_server("@s.whatsapp.net"), by_server("@lid"));
+    // One name for a person, whichever of the addresses a message came from.
+    let contact_id = phone_jid.as_deref().or(lid.as_deref()).unwrap_or(sender).to_owned();
     let mut data = json!({
         "id": text(envelope, "id"),
         "chat": chat,
@@ -117,6 +119,7 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         "fromMe": from_me,
         "isGroup": envelope.get("isGroup").and_then(Value::as_bool).unwrap_or(false),
         "sender": {
+            "contactId": contact_id,
             "jid": sender,
             "phone": phone_jid.as_deref().and_then(|jid| jid.split('@').next()),
             "lid": lid,
