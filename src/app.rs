@@ -93,8 +93,14 @@ impl App {
                 move |stop| outbound::run(store.clone(), directory.clone(), metrics.clone(), stop)
             }),
             supervisor.keep("webhooks", {
-                let (store, settings) = (store.clone(), settings.webhooks);
-                move |stop| webhooks::run(store.clone(), egress.clone(), metrics.clone(), settings, stop)
+                let (store, plugins, settings) = (store.clone(), plugins.clone(), settings.webhooks);
+                move |stop| {
+                    webhooks::run(store.clone(), egress.clone(), plugins.clone(), metrics.clone(), settings, stop)
+                }
+            }),
+            supervisor.keep("plugin schedules", {
+                let (plugins, zone) = (plugins.clone(), settings.log.zone.clone());
+                move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
                 let keep = settings.idempotency_keep;

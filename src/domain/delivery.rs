@@ -2,6 +2,7 @@
 
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Attempts of a delivery, when its webhook does not say.
@@ -21,6 +22,25 @@ pub enum Outcome {
     NoAnswer {
         error: String,
     },
+}
+
+/// What a plugin chose for a delivery: stored with it, so that every attempt sends the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// The gateway's own.
+    Default,
+    Shaped {
+        shape: Shape,
+        body: Vec<u8>,
+    },
+}
+
+/// What stands beside a body that a plugin shaped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    pub method: String,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

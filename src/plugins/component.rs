@@ -47,16 +47,12 @@ pub fn manifest(bytes: &[u8]) -> Result<Manifest, NotAPlugin> {
         return Err(NotAPlugin::TooLarge);
     }
     let not_a_component = |why: String| NotAPlugin::NotAComponent(why);
+    if wasmparser::Parser::is_core_wasm(bytes) {
+        let why = "it is a core module; components come from \"rijan plugin build\"";
+        return Err(not_a_component(why.to_owned()));
+    }
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| not_a_component(error.message().to_owned()))? {
-            wasmparser::Payload::Version { encoding: wasmparser::Encoding::Module, .. } => {
-                // A module inside the component has its own header; only the outermost may not be one.
-                if !is_component(bytes) {
-                    return Err(not_a_component(
-                        "it is a core module; components come from \"rijan plugin build\"".into(),
-                    ));
-                }
-            }
             wasmparser::Payload::CustomSection(section) if section.name() == SECTION => {
                 return Manifest::from_json(section.data()).map_err(|error| NotAPlugin::Manifest(error.to_string()));
             }
@@ -64,10 +60,6 @@ pub fn manifest(bytes: &[u8]) -> Result<Manifest, NotAPlugin> {
         }
     }
     Err(NotAPlugin::NoManifest)
-}
-
-fn is_component(bytes: &[u8]) -> bool {
-    wasmparser::Parser::is_component(bytes)
 }
 
 /// Reads and compiles. Seconds of CPU: never on a runtime thread.

@@ -1,8 +1,9 @@
 //! Deliveries: one event to one webhook, claimed under a lease, settled with a row per attempt.
 
-use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events};
+use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, webhooks};
+use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
-use crate::domain::delivery::Step;
+use crate::domain::delivery::{Form, Shape, Step};
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use rusqlite::{OptionalExtension, params};
@@ -17,6 +18,8 @@ pub struct DueDelivery {
     pub attempt: u32,
     pub event: EventRow,
     pub webhook: WebhookRow,
+    /// What the webhook's plugin chose, once it has.
+    pub form: Option<Form>,
 }
 
 /// One attempt and what follows from it.
@@ -76,6 +79,56 @@ impl Store {
                     })
                 })?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Keeps what the webhook's plugin chose, with what it left behind.
+    pub async fn keep_form(&self, delivery: &DueDelivery, form: Form, aftermath: Aftermath) -> Result<()> {
+        let (id, tenant, now) = (delivery.id.clone(), delivery.webhook.tenant.clone(), self.clock.now_ms());
+        let (shape, body) = match form {
+            Form::Default => (None, None),
+            Form::Shaped { shape, body } => (Some(shape), Some(body)),
+        };
+        let shape =
+            serde_json::to_string(&shape).map_err(|_| StoreError::Corrupt { what: "the shape of a delivery" })?;
+        self.db
+            .write(move |tx| {
+                tx.prepare_cached(
+                    "UPDATE webhook_deliveries SET shape = ?3, body = ?4 WHERE tenant_id = ?1 AND id = ?2 AND shape IS NULL",
+                )?
+                .execute(params![tenant.as_str(), id.as_str(), shape, body])?;
+                plugin_history::commit(tx, &tenant, &aftermath, now)
+            })
+            .await
+    }
+
+    /// The webhook's plugin wants no delivery of this event: the row goes, the plugin's trace stays.
+    pub async fn skip_delivery(&self, delivery: &DueDelivery, aftermath: Aftermath) -> Result<()> {
+        let (id, tenant, now) = (delivery.id.clone(), delivery.webhook.tenant.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "DELETE FROM webhook_deliveries WHERE tenant_id = ?1 AND id = ?2",
+                    params![tenant.as_str(), id.as_str()],
+                )?;
+                plugin_history::commit(tx, &tenant, &aftermath, now)
+            })
+            .await
+    }
+
+    /// Lets a delivery wait without an attempt.
+    pub async fn postpone_delivery(&self, delivery: &DueDelivery, until: UnixMs) -> Result<()> {
+        let (id, tenant) = (delivery.id.clone(), delivery.webhook.tenant.clone());
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "UPDATE webhook_deliveries SET status = 'due', next_at = ?3, leased_by = NULL, leased_until = NULL \
+                     WHERE tenant_id = ?1 AND id = ?2 AND status = 'sending'",
+                    params![tenant.as_str(), id.as_str(), until],
+                )?;
+                tx.wake(Topic::Deliveries);
+                Ok(())
             })
             .await
     }
@@ -221,20 +274,28 @@ impl Store {
 }
 
 fn load(tx: &Tx<'_>, store: &Store, id: &str) -> Result<Option<DueDelivery>> {
-    let parts: Option<(u32, i64, String, String)> = tx
-        .prepare_cached("SELECT attempts, event_seq, webhook_id, tenant_id FROM webhook_deliveries WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    type Parts = (u32, i64, String, String, Option<String>, Option<Vec<u8>>);
+    let parts: Option<Parts> = tx
+        .prepare_cached(
+            "SELECT attempts, event_seq, webhook_id, tenant_id, shape, body FROM webhook_deliveries WHERE id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
         .optional()?;
-    let Some((attempts, event_seq, webhook, tenant)) = parts else { return Ok(None) };
+    let Some((attempts, event_seq, webhook, tenant, shape, body)) = parts else { return Ok(None) };
     let event = tx
         .prepare_cached(&format!("SELECT {} FROM event_logs WHERE seq = ?1", events::COLUMNS))?
         .query_row([event_seq], |row| Ok(events::read(row)))??;
     let webhook = tx
-        .prepare_cached(
-            "SELECT id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, headers, \
-             retry_count, timeout_ms, device_ids, created_at, updated_at FROM webhooks WHERE tenant_id = ?1 AND id = ?2",
-        )?
+        .prepare_cached(&format!("SELECT {} FROM webhooks WHERE tenant_id = ?1 AND id = ?2", webhooks::COLUMNS))?
         .query_row(params![tenant, webhook], |row| Ok(store.read_webhook(row)))??;
     let id = DeliveryId::parse(id).map_err(|_| StoreError::Corrupt { what: "a delivery row" })?;
-    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook }))
+    let form = shape.map(|shape| form(&shape, body)).transpose()?;
+    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook, form }))
+}
+
+/// JSON null stands for the gateway's own form.
+fn form(shape: &str, body: Option<Vec<u8>>) -> Result<Form> {
+    let shape: Option<Shape> =
+        serde_json::from_str(shape).map_err(|_| StoreError::Corrupt { what: "the shape of a delivery" })?;
+    Ok(shape.map_or(Form::Default, |shape| Form::Shaped { shape, body: body.unwrap_or_default() }))
 }

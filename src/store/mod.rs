@@ -20,6 +20,7 @@ mod open;
 mod outbox;
 mod plugin_history;
 mod plugin_kv;
+mod plugin_ticks;
 mod plugins;
 mod sessions;
 mod tenants;

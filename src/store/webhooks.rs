@@ -22,6 +22,8 @@ pub struct WebhookRow {
     pub retry_count: u32,
     pub timeout_ms: u32,
     pub device_ids: Option<Vec<String>>,
+    /// The plugin that shapes the bodies; none is our own form.
+    pub format: Option<String>,
     pub created_at: UnixMs,
     pub updated_at: UnixMs,
 }
@@ -38,11 +40,12 @@ pub struct WebhookSpec {
     pub retry_count: u32,
     pub timeout_ms: u32,
     pub device_ids: Option<Vec<String>>,
+    pub format: Option<String>,
 }
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
-const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, headers, \
-                       retry_count, timeout_ms, device_ids, created_at, updated_at";
+pub(super) const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, \
+                                  headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format";
 
 struct Sealed {
     secret: Vec<u8>,
@@ -172,6 +175,7 @@ impl Store {
             device_ids: device_ids.map(|ids| serde_json::from_str(&ids)).transpose().map_err(|_| CORRUPT)?,
             created_at: row.get(13)?,
             updated_at: row.get(14)?,
+            format: row.get(15)?,
             id,
         })
     }
@@ -187,7 +191,7 @@ fn write_spec(
 ) -> Result<()> {
     let changed = tx.execute(
         "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
-         retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, \
+         retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, format = ?13, \
          disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
          WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
         params![
@@ -202,7 +206,8 @@ fn write_spec(
             spec.retry_count,
             spec.timeout_ms,
             sealed.device_ids,
-            now
+            now,
+            spec.format
         ],
     )?;
     if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }

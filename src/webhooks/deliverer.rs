@@ -3,10 +3,12 @@
 //! A delivery is leased while it is in hand: after a crash its own instance takes it back at start, another one when the
 //! lease has run out. A receiver may so see a delivery again; `webhook-id` is the event's id and stays the same.
 
+use super::shaping::{self, Shaping};
 use super::signature;
-use crate::domain::delivery::{Outcome, next_step};
+use crate::domain::delivery::{Form, Outcome, Step, next_step};
 use crate::domain::ids::WebhookId;
 use crate::egress::{Answer, Egress, EgressError, Request};
+use crate::plugins::Plugins;
 use crate::store::{AttemptEnd, DueDelivery, Store, StoreError, Topic};
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
@@ -43,6 +45,7 @@ struct Finished {
 pub async fn run(
     store: Store,
     egress: Egress,
+    plugins: Plugins,
     metrics: Arc<Metrics>,
     settings: DeliverySettings,
     stop: CancellationToken,
@@ -60,7 +63,16 @@ pub async fn run(
             Ok(due) if !due.is_empty() => {
                 for delivery in due {
                     *in_hand.entry(delivery.webhook.id.clone()).or_default() += 1;
-                    flying.spawn(attempt(store.clone(), egress.clone(), metrics.clone(), delivery));
+                    let hand = Hand {
+                        store: store.clone(),
+                        egress: egress.clone(),
+                        plugins: plugins.clone(),
+                        metrics: metrics.clone(),
+                    };
+                    flying.spawn(async move {
+                        let webhook = delivery.webhook.id.clone();
+                        Finished { webhook, result: hand.deliver(delivery).await }
+                    });
                 }
                 // Room that is left may fit more: look again at once.
                 Duration::ZERO
@@ -119,31 +131,47 @@ fn landed(finished: Result<Finished, tokio::task::JoinError>, in_hand: &mut Hash
     }
 }
 
-async fn attempt(store: Store, egress: Egress, metrics: Arc<Metrics>, delivery: DueDelivery) -> Finished {
-    let webhook = delivery.webhook.id.clone();
-    let began = Instant::now();
-    let answer = match request(&delivery, store.clock().now_s(), egress.answer_bytes_max()) {
-        Ok(request) => egress.exchange(request).await,
-        Err(invalid) => Err(invalid),
-    };
-    let took = began.elapsed();
-    let (status, error, outcome) = outcome(answer);
-    let delivered = status.is_some_and(|status| (200..300).contains(&status));
-    metrics.delivery_attempt(delivered, took);
-    let now = store.clock().now_ms();
-    let step = next_step(&outcome, delivery.attempt, delivery.webhook.retry_count, now, rand::random());
-    tracing::debug!(%webhook, event = %delivery.event.id, attempt = delivery.attempt, status, ?step, "an attempt ended");
-    let end = AttemptEnd {
-        delivery: delivery.id,
-        webhook: webhook.clone(),
-        tenant: delivery.webhook.tenant,
-        attempt: delivery.attempt,
-        status,
-        error,
-        took,
-        step,
-    };
-    Finished { webhook, result: store.settle_deliveries(vec![end]).await }
+/// What one delivery is worked on with.
+struct Hand {
+    store: Store,
+    egress: Egress,
+    plugins: Plugins,
+    metrics: Arc<Metrics>,
+}
+
+impl Hand {
+    async fn deliver(&self, delivery: DueDelivery) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let form = match shaping::form(&self.store, &self.plugins, &delivery).await? {
+            Shaping::Form(form) => form,
+            Shaping::Parked(reason) => return self.settle(delivery, None, Some(reason), Step::Park, began).await,
+            Shaping::NotNow => return Ok(()),
+        };
+        let answer = match request(&delivery, &form, self.store.clock().now_s(), self.egress.answer_bytes_max()) {
+            Ok(request) => self.egress.exchange(request).await,
+            Err(invalid) => Err(invalid),
+        };
+        let (status, error, outcome) = outcome(answer);
+        let now = self.store.clock().now_ms();
+        let step = next_step(&outcome, delivery.attempt, delivery.webhook.retry_count, now, rand::random());
+        self.settle(delivery, status, error, step, began).await
+    }
+
+    async fn settle(
+        &self,
+        delivery: DueDelivery,
+        status: Option<u16>,
+        error: Option<String>,
+        step: Step,
+        began: Instant,
+    ) -> Result<(), StoreError> {
+        let (webhook, attempt, took) = (delivery.webhook.id, delivery.attempt, began.elapsed());
+        self.metrics.delivery_attempt(status.is_some_and(|status| (200..300).contains(&status)), took);
+        tracing::debug!(%webhook, event = %delivery.event.id, attempt, status, ?step, "an attempt ended");
+        let tenant = delivery.webhook.tenant;
+        let end = AttemptEnd { delivery: delivery.id, webhook, tenant, attempt, status, error, took, step };
+        self.store.settle_deliveries(vec![end]).await
+    }
 }
 
 fn outcome(answer: Result<Answer, EgressError>) -> (Option<u16>, Option<String>, Outcome) {
@@ -163,7 +191,7 @@ fn outcome(answer: Result<Answer, EgressError>) -> (Option<u16>, Option<String>,
     }
 }
 
-/// The body is made from the event's row, which never changes: every attempt sends the same bytes.
+/// Our own form is made from the event's row, which never changes: every attempt sends the same bytes.
 fn body(delivery: &DueDelivery) -> Bytes {
     let event = &delivery.event;
     let body = json!({
@@ -177,12 +205,18 @@ fn body(delivery: &DueDelivery) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-fn request(delivery: &DueDelivery, now_s: i64, answer_bytes_max: usize) -> Result<Request, EgressError> {
-    let body = body(delivery);
+fn request(delivery: &DueDelivery, form: &Form, now_s: i64, answer_bytes_max: usize) -> Result<Request, EgressError> {
+    let (method, content_type, shaped, body) = match form {
+        Form::Default => (Method::POST, "application/json", &[][..], body(delivery)),
+        Form::Shaped { shape, body } => {
+            let method = Method::from_bytes(shape.method.as_bytes()).unwrap_or(Method::POST);
+            (method, shape.content_type.as_str(), shape.headers.as_slice(), Bytes::from(body.clone()))
+        }
+    };
     let webhook = &delivery.webhook;
     let id = delivery.event.id.as_str();
     let ours = [
-        ("content-type", "application/json".to_owned()),
+        ("content-type", content_type.to_owned()),
         ("x-rijan-signature", signature::rijan(&webhook.secret, &body)),
         ("x-rijan-attempt", delivery.attempt.to_string()),
         ("webhook-id", id.to_owned()),
@@ -193,13 +227,17 @@ fn request(delivery: &DueDelivery, now_s: i64, answer_bytes_max: usize) -> Resul
     let theirs = webhook.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
     // What a tenant adds cannot stand in for what we sign with.
     let theirs = theirs.filter(|(name, _)| !is_reserved(name));
-    let headers = theirs
+    // Of a plugin's headers and the webhook's own, the webhook's win.
+    let own = |name: &str| webhook.headers.keys().any(|known| known.eq_ignore_ascii_case(name));
+    let shaped = shaped.iter().filter(|(name, _)| !own(name)).map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers = shaped
+        .chain(theirs)
         .chain(ours)
         .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
         .collect();
     let url = url::Url::parse(&webhook.url).map_err(|_| crate::egress::InvalidTarget::Syntax)?;
     let timeout = Duration::from_millis(u64::from(webhook.timeout_ms));
-    Ok(Request { method: Method::POST, url, headers, body, timeout, answer_bytes_max })
+    Ok(Request { method, url, headers, body, timeout, answer_bytes_max })
 }
 
 /// Headers that only the gateway sets.

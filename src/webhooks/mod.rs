@@ -5,6 +5,7 @@
 //! may connect (`egress`).
 
 mod deliverer;
+mod shaping;
 mod signature;
 
 pub use deliverer::{DeliverySettings, is_reserved, run};

@@ -122,7 +122,6 @@ fn message(chat: &ChatId, content: &Content) -> wa::Message {
                     from_me: Some(*from_me),
                     id: Some(message_id.clone()),
                     participant: participant.clone(),
-                    ..Default::default()
                 }),
                 text: Some(emoji.clone()),
                 ..Default::default()

@@ -9,7 +9,7 @@ use crate::api::fields::Fields;
 use crate::api::v1::{Page, UpTo200};
 use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
-use crate::domain::ids::{DeviceId, WebhookId};
+use crate::domain::ids::{DeviceId, TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::store::{DeliveryRow, WebhookRow, WebhookSpec};
 use crate::webhooks::{generate_secret, is_reserved, standard_form, validate_secret};
@@ -29,6 +29,7 @@ const TIMEOUT_MS_DEFAULT: u32 = 10_000;
 const TIMEOUT_MS_MAX: u32 = 30_000;
 /// Every event looks at each of them.
 const WEBHOOKS_PER_TENANT_MAX: u32 = 100;
+const DEFAULT_FORMAT: &str = "default";
 const MASK: &str = "********";
 
 #[derive(ToSchema)]
@@ -81,6 +82,9 @@ pub(in crate::api) struct WebhookOptions {
     /// Only events of these devices; all when left out.
     #[schema(required = false, max_items = 1000)]
     device_ids: Vec<String>,
+    /// The plugin that shapes the bodies; `default` is the gateway's own form.
+    #[schema(required = false, default = "default", example = "slack-webhook")]
+    format: String,
 }
 
 /// A webhook. Its secret and the values of its headers are masked.
@@ -105,6 +109,8 @@ pub(in crate::api) struct Shown {
     /// Milliseconds.
     timeout: u32,
     device_ids: Option<Vec<String>>,
+    /// `default`, or the plugin that shapes the bodies.
+    format: String,
     /// `api`, or the name of the file that declares it.
     managed_by: String,
     /// Unix seconds.
@@ -142,7 +148,7 @@ pub(in crate::api) async fn create(
     tenant: Tenant<Manages>,
     fields: Fields,
 ) -> Result<(StatusCode, Json<Shown>), ApiError> {
-    let (spec, generated) = spec(&api, fields, None)?;
+    let (spec, generated) = spec(&api, &tenant.id, fields, None)?;
     let webhook = api.store.create_webhook(&tenant.id, spec, WEBHOOKS_PER_TENANT_MAX).await?;
     api.store.audit(tenant.audit("webhook.created", "webhook", webhook.id.as_str())).await?;
     api.count().await?;
@@ -181,7 +187,7 @@ pub(in crate::api) async fn replace(
     fields: Fields,
 ) -> Bare<Shown> {
     let (id, tenant) = (webhook.row.id.clone(), webhook.tenant);
-    let (spec, _) = spec(&api, fields, Some(webhook.row))?;
+    let (spec, _) = spec(&api, &tenant.id, fields, Some(webhook.row))?;
     let changed = api.store.update_webhook(&tenant.id, &id, spec).await.map_err(no_webhook)?;
     api.store.audit(tenant.audit("webhook.updated", "webhook", id.as_str())).await?;
     Ok(Json(changed.into()))
@@ -217,7 +223,12 @@ pub(in crate::api) async fn deliveries(
 }
 
 /// What the body asks for, over what was there before; and whether the secret was made here.
-fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(WebhookSpec, bool), ApiError> {
+fn spec(
+    api: &Api,
+    tenant: &TenantId,
+    mut fields: Fields,
+    earlier: Option<WebhookRow>,
+) -> Result<(WebhookSpec, bool), ApiError> {
     let new = earlier.is_none();
     let url = fields.text("url", 1..=URL_CHARS_MAX, new);
     if let Some(Err(error)) = url.as_deref().map(|url| api.egress.check_url(url)) {
@@ -237,6 +248,7 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
     let timeout_ms = fields.whole("timeout", 100..=TIMEOUT_MS_MAX);
     let enabled = fields.flag("enabled");
     let device_ids = fields.list("deviceIds", 0..=DEVICES_MAX, |id| DeviceId::parse(id).map(String::from));
+    let format = fields.parsed("format", false, |name| known_format(api, tenant, name));
     let headers = fields.texts("headers", HEADERS_MAX);
     for (name, value) in headers.iter().flatten() {
         if is_reserved(name) {
@@ -259,6 +271,7 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
             retry_count: retry_count.unwrap_or(ATTEMPTS_DEFAULT),
             timeout_ms: timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT),
             device_ids,
+            format: format.flatten(),
         },
         Some(before) => WebhookSpec {
             name: name.or(before.name),
@@ -270,9 +283,20 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
             retry_count: retry_count.unwrap_or(before.retry_count),
             timeout_ms: timeout_ms.unwrap_or(before.timeout_ms),
             device_ids: device_ids.or(before.device_ids),
+            format: format.unwrap_or(before.format),
         },
     };
     Ok((spec, generated))
+}
+
+/// `None` is our own form. A plugin has to be there already: a receiver that expects its form gets nothing without it.
+fn known_format(api: &Api, tenant: &TenantId, name: &str) -> Result<Option<String>, &'static str> {
+    let shapes = || api.plugins.pipeline(tenant).is_some_and(|pipeline| pipeline.shapes(name));
+    match name {
+        DEFAULT_FORMAT => Ok(None),
+        name if shapes() => Ok(Some(name.to_owned())),
+        _ => Err("must be \"default\" or the name of an enabled plugin of yours with a webhook hook"),
+    }
 }
 
 impl From<WebhookRow> for Shown {
@@ -291,6 +315,7 @@ impl From<WebhookRow> for Shown {
             retry_count: webhook.retry_count,
             timeout: webhook.timeout_ms,
             device_ids: webhook.device_ids,
+            format: webhook.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
             managed_by: webhook.managed_by,
             created_at: webhook.created_at / 1000,
             updated_at: webhook.updated_at / 1000,

@@ -3,6 +3,7 @@
 use super::Pipeline;
 use super::run::Run;
 use crate::domain::aftermath::Aftermath;
+use crate::domain::delivery::{Form, Shape};
 use crate::domain::event::Event;
 use crate::plugins::bindings::types::Blob;
 use crate::plugins::bindings::webhook::{self, WebhookRef};
@@ -12,7 +13,6 @@ use crate::plugins::manifest::Hook;
 use crate::plugins::settings::WebhookError;
 use crate::plugins::state::Document;
 use http::{HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 
@@ -39,24 +39,11 @@ const RESERVED: [&str; 14] = [
     "expect",
 ];
 
-/// What a plugin chose beside the body; stored with the delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
-    pub method: String,
-    pub content_type: String,
-    pub headers: Vec<(String, String)>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Formatted {
-    /// The gateway's own body.
-    Default,
+    Form(Form),
     /// No delivery of this event to this webhook.
     Skip,
-    Shaped {
-        shape: Shape,
-        body: Vec<u8>,
-    },
     /// Nothing is sent: to the dead letter queue, with this reason.
     Park(String),
     /// A plugin asked for time. Nothing of this run is kept.
@@ -85,7 +72,7 @@ impl Pipeline {
         let (failure, took) = match told {
             Ok(told) => {
                 let Answer::Format(said) = told.answer else {
-                    return (Formatted::Default, run.aftermath);
+                    return (Formatted::Form(Form::Default), run.aftermath);
                 };
                 match shaped(said) {
                     Ok((formatted, decision)) => {
@@ -109,7 +96,7 @@ impl Pipeline {
         match entry.settings.on_error.webhook {
             WebhookError::Default => {
                 run.trace_failure(self, entry, Hook::Webhook, &failure, "default", took);
-                (Formatted::Default, run.aftermath)
+                (Formatted::Form(Form::Default), run.aftermath)
             }
             WebhookError::Park => {
                 run.trace_failure(self, entry, Hook::Webhook, &failure, "park", took);
@@ -126,7 +113,7 @@ pub fn no_such(plugin: &str) -> String {
 
 fn shaped(said: webhook::Formatted) -> Result<(Formatted, &'static str), Failure> {
     let request = match said {
-        webhook::Formatted::Default => return Ok((Formatted::Default, "default")),
+        webhook::Formatted::Default => return Ok((Formatted::Form(Form::Default), "default")),
         webhook::Formatted::Skip => return Ok((Formatted::Skip, "skip")),
         webhook::Formatted::Request(request) => request,
     };
@@ -162,5 +149,5 @@ fn shaped(said: webhook::Formatted) -> Result<(Formatted, &'static str), Failure
         return Err(refused(format!("the body has more than {BODY_BYTES_MAX} bytes")));
     }
     let shape = Shape { method, content_type: request.content_type, headers };
-    Ok((Formatted::Shaped { shape, body }, "request"))
+    Ok((Formatted::Form(Form::Shaped { shape, body }), "request"))
 }

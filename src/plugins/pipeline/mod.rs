@@ -12,7 +12,7 @@ mod send;
 mod tick;
 
 pub use event::{Decided, Passed};
-pub use format::{Formatted, Shape};
+pub use format::{Formatted, no_such};
 pub use send::{Origin, Outgoing, Verdict};
 pub use tick::Ticked;
 
@@ -74,6 +74,11 @@ impl Pipeline {
     /// Whether any plugin has this hook, so that a caller without one goes its short way.
     pub fn has(&self, hook: Hook) -> bool {
         self.entries.iter().any(|entry| entry.has(hook))
+    }
+
+    /// Whether this plugin shapes bodies of webhooks.
+    pub fn shapes(&self, name: &str) -> bool {
+        self.entry(name).is_some_and(|entry| entry.has(Hook::Webhook))
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {

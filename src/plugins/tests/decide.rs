@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::aftermath::{KvEntry, KvValue};
+use crate::domain::delivery::Form;
 use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::Content;
@@ -88,7 +89,7 @@ async fn messages_deliveries_and_ticks_pass_the_example_in_every_language() {
         assert_eq!(aftermath.traces[0].decision, "reject");
 
         let (formatted, _) = pipeline.format("example", &world.event("1", "hi"), "whk_1", "slack", true).await;
-        assert!(matches!(formatted, Formatted::Shaped { .. }), "{language}: {formatted:?}");
+        assert!(matches!(formatted, Formatted::Form(Form::Shaped { .. })), "{language}: {formatted:?}");
         let (formatted, _) = pipeline.format("other", &world.event("1", "hi"), "whk_1", "slack", true).await;
         assert!(matches!(formatted, Formatted::Park(_)), "{language}: {formatted:?}");
 

@@ -80,7 +80,7 @@ async fn versions_change_under_load_and_no_event_is_lost_or_goes_back() {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     let id = format!("{chat} {}", seen.len());
                     let decided =
-                        world.decide(world.event_in(&format!("628110000{chat}@s.whatsapp.net"), &id, "dice")).await;
+                        world.decide(world.event_in(&format!("628110000{chat}@s.whatsapp.net"), &id, "hi")).await;
                     assert_eq!(errors(&decided), Vec::<String>::new());
                     seen.push(decided.aftermath.traces[0].sha256.clone());
                 }
