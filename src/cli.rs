@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::app::App;
+use crate::authoring::command::{self as plugin, PluginCommand};
 use crate::config::{self, Settings, Sources};
 use crate::telemetry::logs;
 use clap::{Args, Parser, Subcommand};
@@ -21,6 +22,9 @@ enum Command {
     Serve(Serve),
     /// Print the commented default configuration.
     DefaultConfig,
+    /// Write plugins: make a project, build it, look into a component.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// The product without a phone: simulator, gateway, demo tenant, contact, webhook receiver.
     #[cfg(feature = "sandbox")]
     Sandbox(crate::sandbox::Options),
@@ -70,6 +74,7 @@ pub async fn run(cli: Cli) -> ExitCode {
                 ExitCode::from(USAGE)
             }
         },
+        Command::Plugin(command) => plugin::run(&command),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => crate::sandbox::run(options).await,
     }

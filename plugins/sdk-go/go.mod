@@ -1,0 +1,3 @@
+module rijan/plugin
+
+go 1.27
