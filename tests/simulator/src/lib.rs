@@ -5,12 +5,17 @@
 //! anything, or pretend to be complete; a stanza it has no handler for is listed under `GET /unanswered`.
 //!
 //! - [`Simulator`]: starts it; [`control`]: its HTTP API, documented in README.md.
-//! - `noise`, `node`, `signal`, `message`: the layers of the protocol.
-//! - `world`: accounts, linked devices, groups; `phone`, `push_name`: what a simulated person's phone does.
+//! - `noise`, `node`, `signal`, `message`, `attachment`, `poll`: the layers of the protocol.
+//! - `world`: accounts, linked devices, groups; `phone`, `push_name`: what a simulated person's phone does;
+//!   `compose`, `display`, `book`: what it writes, shows and remembers.
 //! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
+mod attachment;
+mod book;
+mod compose;
 mod connection;
 pub mod control;
+mod display;
 mod faults;
 mod handlers;
 mod media;
@@ -19,6 +24,7 @@ mod node;
 mod noise;
 mod pairing;
 mod phone;
+mod poll;
 mod push_name;
 mod signal;
 mod simulator;

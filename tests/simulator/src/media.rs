@@ -9,7 +9,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Blobs that are kept; one more is refused.
-const BLOBS_MAX: usize = 10_000;
+pub(crate) const BLOBS_MAX: usize = 10_000;
 
 pub(crate) async fn upload(
     State(shared): State<Arc<Shared>>,
@@ -25,7 +25,7 @@ pub(crate) async fn upload(
         return StatusCode::INSUFFICIENT_STORAGE.into_response();
     }
     let path = format!("/v/{kind}/{}", hex::encode(token.as_bytes()));
-    world.media.insert(path.clone(), body.to_vec());
+    world.media.insert(path.clone(), body);
     let url = format!("https://{}{path}", crate::handlers::MEDIA_HOST);
     axum::Json(json!({ "url": url, "direct_path": path })).into_response()
 }

@@ -1,11 +1,16 @@
 //! What a simulated person's phone does: it encrypts, decrypts, displays, confirms, answers.
 
-use crate::message::{pad, shown, text, unpad};
+use crate::compose::{Draft, Unfit, Writer};
+use crate::display::{Reader, Shown};
+use crate::handlers::MEDIA_HOST;
+use crate::media::BLOBS_MAX;
+use crate::message::{envelope, pad, text, unpad};
 use crate::node::{attr, body, message_id};
 use crate::signal::Bundle;
 use crate::wa;
-use crate::world::{World, now};
+use crate::world::{Account, World, now};
 use anyhow::{Context, Result};
+use prost::Message as _;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 
@@ -24,45 +29,70 @@ pub(crate) async fn receive(world: &mut World, account: &str, inbound: Inbound<'
     let peer = format!("{}:{}", inbound.from_account, inbound.from_device);
     let owner = world.accounts.get_mut(account).context("no such account")?;
     let group = (inbound.to.server == Server::Group).then(|| inbound.to.user.to_string());
-    let mut message = None;
+    let mut received = None;
     if let Some(enc) = inbound.direct {
         let plain = owner.phone.decrypt(&peer, &attr(enc, "type"), &body(enc)).await?;
-        let carried = unpad(&plain)?;
+        let raw = unpad(&plain)?.to_vec();
+        let carried = wa::Message::decode(&raw[..])?;
         if let (Some(group), Some(key)) = (&group, &carried.sender_key_distribution_message) {
             owner.phone.learn_sender_key(group, &peer, key.axolotl()).await?;
         }
-        message = Some(carried);
+        received = Some((carried, raw));
     }
     if let (Some(group), Some(sealed)) = (&group, inbound.group) {
-        message = Some(unpad(&owner.phone.group_decrypt(group, &peer, sealed).await?)?);
+        let plain = owner.phone.group_decrypt(group, &peer, sealed).await?;
+        let raw = unpad(&plain)?.to_vec();
+        received = Some((wa::Message::decode(&raw[..])?, raw));
     }
-    let Some(message) = message else { return Ok(()) };
+    let Some((message, raw)) = received else { return Ok(()) };
     if account == inbound.from_account {
-        return from_own_device(world, account, inbound.from_device, &message).await;
+        return from_own_device(world, account, &inbound, &message).await;
     }
-    let Some((kind, said)) = shown(&message) else { return Ok(()) };
     let chat = match &group {
         Some(_) => inbound.to.to_string(),
         None => format!("{}@s.whatsapp.net", inbound.from_account),
     };
-    let new = owner.display(inbound.id, &chat, inbound.from_account, kind, said.clone());
-    let behaviour = owner.behaviour.clone();
+    let arrived = Arrived { id: inbound.id, chat: &chat, from: inbound.from_account, message: &message, raw };
+    let Some((new, shown)) = show(world, account, arrived) else { return Ok(()) };
+    let behaviour = world.accounts.get(account).context("no such account")?.behaviour.clone();
     confirm(world, account, &inbound, &behaviour)?;
-    if let (true, Some(reply), "text", None) = (new, &behaviour.reply, kind, &group) {
-        let answer = text(&reply.replace("{text}", said.as_deref().unwrap_or_default()));
+    if let (true, Some(reply), "text", None) = (new, &behaviour.reply, shown.kind, &group) {
+        let answer = text(&reply.replace("{text}", shown.text.as_deref().unwrap_or_default()));
         send(world, account, inbound.from_account, &answer).await?;
     }
     Ok(())
 }
 
+/// A message that came to a phone, in whatever way.
+struct Arrived<'a> {
+    id: &'a str,
+    chat: &'a str,
+    from: &'a str,
+    message: &'a wa::Message,
+    raw: Vec<u8>,
+}
+
+/// Remembers and displays. Returns whether it is new, and what is seen of it.
+fn show(world: &mut World, account: &str, arrived: Arrived<'_>) -> Option<(bool, Shown)> {
+    let owner = world.accounts.get_mut(account)?;
+    let blob = |path: &str| world.media.get(path).cloned();
+    let shown = Reader { book: &owner.book, sender: arrived.from, blob: &blob }.shown(arrived.message)?;
+    owner.book.remember(arrived.id, arrived.from, arrived.message);
+    let new = owner.display(arrived.id, arrived.chat, arrived.from, shown.clone(), arrived.raw);
+    Some((new, shown))
+}
+
 /// A copy of what a linked device sent, for the owner's own phone; or a device's request for the app-state keys.
-async fn from_own_device(world: &mut World, account: &str, device: u16, message: &wa::Message) -> Result<()> {
+async fn from_own_device(world: &mut World, account: &str, inbound: &Inbound<'_>, message: &wa::Message) -> Result<()> {
+    if let Some(owner) = world.accounts.get_mut(account) {
+        owner.book.remember(inbound.id, account, message);
+    }
     let asks = message.protocol_message.as_ref().is_some_and(|p| p.app_state_sync_key_request.is_some());
     if asks {
-        if let Some(companion) = world.companion(account, device) {
+        if let Some(companion) = world.companion(account, inbound.from_device) {
             companion.has_sync_keys = false;
         }
-        share_sync_keys(world, account, device).await?;
+        share_sync_keys(world, account, inbound.from_device).await?;
     }
     Ok(())
 }
@@ -88,35 +118,49 @@ fn confirm(world: &mut World, account: &str, inbound: &Inbound<'_>, behaviour: &
     Ok(())
 }
 
-/// A person writes to another account: every linked device of it receives. Returns the message's id.
-pub(crate) async fn send(world: &mut World, from: &str, to: &str, message: &wa::Message) -> Result<String> {
+/// What a person writes, to a phone or a group; returns the message's id.
+pub(crate) async fn write(world: &mut World, from: &str, draft: &Draft) -> Result<String, Unfit> {
+    let to_group = world.groups.contains_key(&draft.to);
+    let author = world.accounts.get(from).ok_or_else(|| Unfit::Wrong(format!("there is no account {from}")))?;
+    let now_ms = i64::try_from(now()).unwrap_or(0) * 1_000;
+    let writer = Writer { from, to_group, book: &author.book, now_ms, media_host: MEDIA_HOST };
+    let written = draft.written(&writer)?;
+    if let Some(file) = written.file {
+        if world.media.len() >= BLOBS_MAX {
+            return Err(Unfit::Wrong(format!("the media host keeps {BLOBS_MAX} files and no more")));
+        }
+        world.media.insert(file.path, file.blob.into());
+    }
+    let sent = if to_group {
+        send_to_group(world, from, &draft.to, &written.message).await
+    } else {
+        send(world, from, &draft.to, &written.message).await
+    };
+    sent.map_err(Unfit::Failed)
+}
+
+/// A person writes to another account: every linked device of it receives.
+async fn send(world: &mut World, from: &str, to: &str, message: &wa::Message) -> Result<String> {
     let id = message_id();
     let devices = live_devices(world, to).context("no such account in `to`")?;
     for device in devices {
-        let enc = seal(world, from, to, device, &pad(message)).await?;
+        let enc = seal(world, from, to, device, message).await?;
         let sender = world.accounts.get(from).context("no such account")?;
-        let stanza = NodeBuilder::new("message")
-            .attr("from", sender.lid_jid(0))
-            .attr("sender_pn", sender.phone_jid(0))
-            .attr("id", id.clone())
-            .attr("t", now())
-            .attr("notify", sender.name.clone())
-            .attr("type", "text")
-            .children([enc])
-            .build();
+        let stanza = NodeBuilder::new("message").attr("from", sender.lid_jid(0)).attr("sender_pn", sender.phone_jid(0));
+        let stanza = enveloped(stanza, sender, &id, message, vec![enc]);
         world.deliver(to, device, stanza);
     }
-    // The other person's phone shows it too.
-    if let Some((kind, said)) = shown(message)
-        && let Some(account) = world.accounts.get_mut(to)
-    {
-        account.display(&id, &format!("{from}@s.whatsapp.net"), from, kind, said);
+    if let Some(author) = world.accounts.get_mut(from) {
+        author.book.remember(&id, from, message);
     }
+    // The other person's phone shows it too.
+    let chat = format!("{from}@s.whatsapp.net");
+    show(world, to, Arrived { id: &id, chat: &chat, from, message, raw: message.encode_to_vec() });
     Ok(id)
 }
 
 /// A member writes to a group, with a sender key that travels along.
-pub(crate) async fn send_to_group(world: &mut World, from: &str, group: &str, message: &wa::Message) -> Result<String> {
+async fn send_to_group(world: &mut World, from: &str, group: &str, message: &wa::Message) -> Result<String> {
     let id = message_id();
     let members: Vec<String> = world.groups.get(group).context("no such group")?.members.keys().cloned().collect();
     let jid = Jid::group(group);
@@ -132,26 +176,48 @@ pub(crate) async fn send_to_group(world: &mut World, from: &str, group: &str, me
     };
     for member in members.into_iter().filter(|member| member != from) {
         for device in live_devices(world, &member).unwrap_or_default() {
-            let enc = seal(world, from, &member, device, &pad(&carrier)).await?;
+            let enc = seal(world, from, &member, device, &carrier).await?;
             let author = world.accounts.get(from).context("no such account")?;
             let stanza = NodeBuilder::new("message")
                 .attr("from", jid.clone())
                 .attr("participant", author.lid_jid(0))
                 .attr("participant_pn", author.phone_jid(0))
-                .attr("addressing_mode", "lid")
-                .attr("id", id.clone())
-                .attr("t", now())
-                .attr("notify", author.name.clone())
-                .attr("type", "text")
-                .children([
-                    enc,
-                    NodeBuilder::new("enc").attr("v", "2").attr("type", "skmsg").bytes(sealed.clone()).build(),
-                ])
-                .build();
+                .attr("addressing_mode", "lid");
+            let group_part = NodeBuilder::new("enc").attr("v", "2").attr("type", "skmsg");
+            let group_part = marked(group_part, message).bytes(sealed.clone()).build();
+            let stanza = enveloped(stanza, author, &id, message, vec![enc, group_part]);
             world.deliver(&member, device, stanza);
         }
+        let chat = jid.to_string();
+        show(world, &member, Arrived { id: &id, chat: &chat, from, message, raw: message.encode_to_vec() });
+    }
+    if let Some(author) = world.accounts.get_mut(from) {
+        author.book.remember(&id, from, message);
     }
     Ok(id)
+}
+
+/// What every message of a phone says on its outside.
+fn enveloped(stanza: NodeBuilder, author: &Account, id: &str, message: &wa::Message, parts: Vec<Node>) -> Node {
+    let envelope = envelope(message);
+    let mut stanza = stanza
+        .attr("id", id.to_owned())
+        .attr("t", now())
+        .attr("notify", author.name.clone())
+        .attr("type", envelope.kind);
+    if let Some(edit) = envelope.edit {
+        stanza = stanza.attr("edit", edit);
+    }
+    let meta = envelope.poll.map(|poll| NodeBuilder::new("meta").attr("polltype", poll).build());
+    stanza.children(meta.into_iter().chain(parts).collect::<Vec<_>>()).build()
+}
+
+/// The encrypted part names the kind of a file it describes.
+fn marked(enc: NodeBuilder, message: &wa::Message) -> NodeBuilder {
+    match envelope(message).media {
+        Some(media) => enc.attr("mediatype", media),
+        None => enc,
+    }
 }
 
 /// The phone gives a new device the account's app-state key, as the real one does right after linking.
@@ -184,7 +250,7 @@ pub(crate) async fn share_sync_keys(world: &mut World, account: &str, device: u1
         })),
         ..Default::default()
     };
-    let enc = seal(world, account, account, device, &pad(&message)).await?;
+    let enc = seal(world, account, account, device, &message).await?;
     let owner = world.accounts.get(account).context("no such account")?;
     let stanza = NodeBuilder::new("message")
         .attr("from", owner.phone_jid(0))
@@ -205,7 +271,7 @@ fn live_devices(world: &World, account: &str) -> Option<Vec<u16>> {
 }
 
 /// Encrypts from one account's phone to one device, starting a session when there is none.
-async fn seal(world: &mut World, from: &str, to: &str, device: u16, plain: &[u8]) -> Result<Node> {
+async fn seal(world: &mut World, from: &str, to: &str, device: u16, message: &wa::Message) -> Result<Node> {
     let peer = format!("{to}:{device}");
     let needs_session = !world.accounts.get(from).context("no such account in `from`")?.phone.has_session(&peer);
     let bundle: Option<Bundle> = if needs_session {
@@ -218,6 +284,6 @@ async fn seal(world: &mut World, from: &str, to: &str, device: u16, plain: &[u8]
     if let Some(bundle) = bundle {
         phone.start_session(&peer, &bundle).await?;
     }
-    let (kind, sealed) = phone.encrypt(&peer, plain).await?;
-    Ok(NodeBuilder::new("enc").attr("v", "2").attr("type", kind).bytes(sealed).build())
+    let (kind, sealed) = phone.encrypt(&peer, &pad(message)).await?;
+    Ok(marked(NodeBuilder::new("enc").attr("v", "2").attr("type", kind), message).bytes(sealed).build())
 }

@@ -1,8 +1,11 @@
 //! Simulated accounts with their linked devices, and groups. State only; what happens to it is in `handlers` and `phone`.
 
+use crate::book::Book;
+use crate::display::Shown;
 use crate::faults::Faults;
 use crate::signal::{Bundle, SignalDevice};
 use crate::wa;
+use axum::body::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +23,12 @@ pub(crate) const UNANSWERED_MAX: usize = 1_000;
 /// Unix seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The hidden number that stands for a phone number.
+pub(crate) fn lid_of(phone_number: &str) -> String {
+    let reversed: String = phone_number.chars().rev().collect();
+    format!("1{reversed:0>14}")
 }
 
 pub(crate) enum Out {
@@ -119,8 +128,9 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) chat: String,
     pub(crate) from: String,
-    pub(crate) kind: &'static str,
-    pub(crate) text: Option<String>,
+    pub(crate) shown: Shown,
+    /// The protobuf as it was decrypted.
+    pub(crate) raw: Vec<u8>,
     /// How often this id came over the wire.
     pub(crate) copies: u32,
 }
@@ -152,6 +162,7 @@ pub(crate) struct Account {
     pub(crate) next_entry: u64,
     /// Entry number by sender and id: a repeat is counted, not displayed.
     pub(crate) seen: HashMap<(String, String), u64>,
+    pub(crate) book: Book,
     pub(crate) behaviour: Behaviour,
     pub(crate) sync_key: (Vec<u8>, Vec<u8>),
     pub(crate) collections: HashMap<String, Collection>,
@@ -164,10 +175,9 @@ impl Account {
         let sync_key = (vec![0, 0, 0, 0, 0, 1], rand::random::<[u8; 32]>().to_vec());
         let named = crate::push_name::patch(name, &sync_key.0, &sync_key.1);
         let collection = Collection { version: 1, patches: vec![named] };
-        let reversed: String = phone_number.chars().rev().collect();
         Self {
             phone_number: phone_number.to_owned(),
-            lid: format!("1{reversed:0>14}"),
+            lid: lid_of(phone_number),
             name: name.to_owned(),
             phone: SignalDevice::generate(),
             raw_id: rand::random::<u32>() >> 1,
@@ -176,6 +186,7 @@ impl Account {
             inbox: VecDeque::new(),
             next_entry: 1,
             seen: HashMap::new(),
+            book: Book::default(),
             behaviour: Behaviour { receipts: true, read: true, reply: None },
             sync_key,
             collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
@@ -193,14 +204,7 @@ impl Account {
     }
 
     /// Displays a message, or counts a repeat. Returns whether it is new.
-    pub(crate) fn display(
-        &mut self,
-        id: &str,
-        chat: &str,
-        from: &str,
-        kind: &'static str,
-        text: Option<String>,
-    ) -> bool {
+    pub(crate) fn display(&mut self, id: &str, chat: &str, from: &str, shown: Shown, raw: Vec<u8>) -> bool {
         let key = (from.to_owned(), id.to_owned());
         if let Some(seq) = self.seen.get(&key) {
             let first = self.inbox.front().map_or(0, |entry| entry.seq);
@@ -213,9 +217,8 @@ impl Account {
         let seq = self.next_entry;
         self.next_entry += 1;
         self.seen.insert(key, seq);
-        let entry =
-            Entry { seq, id: id.to_owned(), chat: chat.to_owned(), from: from.to_owned(), kind, text, copies: 1 };
-        self.inbox.push_back(entry);
+        let (id, chat, from) = (id.to_owned(), chat.to_owned(), from.to_owned());
+        self.inbox.push_back(Entry { seq, id, chat, from, shown, raw, copies: 1 });
         if self.inbox.len() > INBOX_ENTRIES_MAX
             && let Some(oldest) = self.inbox.pop_front()
         {
@@ -256,7 +259,7 @@ pub(crate) struct World {
     pub(crate) groups: HashMap<String, Group>,
     pub(crate) pending: HashMap<u64, PendingPair>,
     pub(crate) faults: Faults,
-    pub(crate) media: HashMap<String, Vec<u8>>,
+    pub(crate) media: HashMap<String, Bytes>,
     pub(crate) unanswered: Vec<String>,
     pub(crate) messages: u64,
 }

@@ -61,6 +61,15 @@ impl Rig {
         answered(path, answer).await
     }
 
+    /// A request that must be refused; returns the status and the reason.
+    pub async fn refused(&self, path: &str, body: Value) -> (u16, String) {
+        let answer = self.http.post(format!("{}{path}", self.simulator.url())).json(&body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        assert!(status >= 400, "{path} was taken");
+        let body: Value = answer.json().await.unwrap();
+        (status, text(&body["error"]).to_owned())
+    }
+
     /// A phone writes; returns the id.
     pub async fn write(&self, from: &str, body: Value) -> String {
         text(&self.post(&format!("/accounts/{from}/messages"), body).await["id"]).to_owned()

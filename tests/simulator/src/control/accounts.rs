@@ -1,0 +1,152 @@
+//! Accounts: making them, linking devices to them, and what their owners do by themselves.
+
+use super::{Answer, Refused, Shareds, bad, digits, no_account};
+use crate::connection::{self, Who};
+use crate::pairing;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Accounts of one bulk request.
+const BULK_ACCOUNTS_MAX: u64 = 5_000;
+/// How long a code's answer may take.
+const CODE_WAIT: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+pub(super) struct NewAccount {
+    phone: String,
+    name: Option<String>,
+}
+
+pub(super) async fn add(State(shared): Shareds, Json(new): Json<NewAccount>) -> Answer {
+    digits(&new.phone)?;
+    shared.world.lock().await.add_account(&new.phone, new.name.as_deref().unwrap_or("Contact"));
+    Ok(Json(json!({ "phone": new.phone })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Bulk {
+    first: u64,
+    count: u64,
+}
+
+pub(super) async fn add_many(State(shared): Shareds, Json(bulk): Json<Bulk>) -> Answer {
+    digits(&bulk.first.to_string())?;
+    if bulk.count > BULK_ACCOUNTS_MAX {
+        return Err(bad(format!("count must be at most {BULK_ACCOUNTS_MAX}")));
+    }
+    let mut world = shared.world.lock().await;
+    for number in bulk.first..bulk.first.saturating_add(bulk.count) {
+        world.add_account(&number.to_string(), "Contact");
+    }
+    Ok(Json(json!({ "count": bulk.count })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Scan {
+    qr: String,
+}
+
+pub(super) async fn scan(State(shared): Shareds, Path(phone): Path<String>, Json(request): Json<Scan>) -> Answer {
+    let scanned = pairing::read_qr(&request.qr)?;
+    let mut world = shared.world.lock().await;
+    if !world.accounts.contains_key(&phone) {
+        return Err(no_account(&phone));
+    }
+    Ok(Json(json!({ "device": pairing::scan(&mut world, &phone, &scanned)? })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Code {
+    code: String,
+}
+
+pub(super) async fn code(State(shared): Shareds, Path(phone): Path<String>, Json(request): Json<Code>) -> Answer {
+    let code: String = request.code.chars().filter(|c| *c != '-').collect::<String>().to_ascii_uppercase();
+    let mut changed = shared.changed.subscribe();
+    let (id, theirs, ephemeral) = {
+        let mut world = shared.world.lock().await;
+        if !world.accounts.contains_key(&phone) {
+            return Err(no_account(&phone));
+        }
+        pairing::answer_code(&mut world, &phone, &code)?
+    };
+    let finished = async {
+        loop {
+            {
+                let mut world = shared.world.lock().await;
+                let pending = world.pending.get(&id).ok_or_else(|| bad("the client is gone"))?;
+                if let Some((bundle, identity)) = pending.finish.clone() {
+                    let device = pairing::finish_code(&mut world, &phone, id, &theirs, &ephemeral, &bundle, identity)?;
+                    return Ok(Json(json!({ "device": device })));
+                }
+            }
+            // The sender lives as long as the simulator.
+            let _ = changed.changed().await;
+        }
+    };
+    tokio::time::timeout(CODE_WAIT, finished)
+        .await
+        .unwrap_or_else(|_| Err(Refused(StatusCode::GATEWAY_TIMEOUT, "the client did not answer the code".into())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBehaviour {
+    receipts: Option<bool>,
+    read: Option<bool>,
+    reply: Option<String>,
+}
+
+pub(super) async fn behaviour(
+    State(shared): Shareds,
+    Path(phone): Path<String>,
+    Json(new): Json<NewBehaviour>,
+) -> Answer {
+    let mut world = shared.world.lock().await;
+    let behaviour = &mut world.accounts.get_mut(&phone).ok_or_else(|| no_account(&phone))?.behaviour;
+    behaviour.receipts = new.receipts.unwrap_or(behaviour.receipts);
+    behaviour.read = new.read.unwrap_or(behaviour.read);
+    behaviour.reply = new.reply.filter(|text| !text.is_empty());
+    Ok(Json(json!({ "receipts": behaviour.receipts, "read": behaviour.read, "reply": behaviour.reply })))
+}
+
+pub(super) async fn devices(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
+    let world = shared.world.lock().await;
+    let account = world.accounts.get(&phone).ok_or_else(|| no_account(&phone))?;
+    let all = account.companions.iter().map(|(id, companion)| {
+        json!({
+            "device": id,
+            "connected": companion.line.is_some(),
+            "active": companion.active,
+            "removed": companion.removed,
+            "waiting": companion.offline.len() + companion.unacknowledged.len(),
+        })
+    });
+    Ok(Json(Value::Array(all.collect())))
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Kick {
+    #[serde(default)]
+    reason: String,
+}
+
+pub(super) async fn kick(
+    State(shared): Shareds,
+    Path((phone, device)): Path<(String, u16)>,
+    request: Option<Json<Kick>>,
+) -> Answer {
+    let reason = request.map(|Json(kick)| kick.reason).unwrap_or_default();
+    if !["", "401", "device_removed", "515", "516", "conflict", "503"].contains(&reason.as_str()) {
+        return Err(bad("reason must be 401, device_removed, 515, 516, 503, conflict or absent"));
+    }
+    let mut world = shared.world.lock().await;
+    let companion = world.companion(&phone, device).ok_or_else(|| no_account(&phone))?;
+    let line = companion.line.clone().ok_or_else(|| bad("the device is not connected"))?;
+    connection::kick(&mut world, &Who::Device(phone, device), &line, &reason);
+    Ok(Json(json!({ "kicked": device })))
+}
