@@ -2,6 +2,7 @@
 
 use crate::wa;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// Messages of one phone; the oldest is forgotten.
 pub(crate) const BOOK_MESSAGES_MAX: usize = 10_000;
@@ -14,13 +15,13 @@ pub(crate) struct Known {
 
 #[derive(Default)]
 pub(crate) struct Book {
-    known: HashMap<String, Known>,
+    known: HashMap<String, Arc<Known>>,
     order: VecDeque<String>,
 }
 
 impl Book {
     pub(crate) fn remember(&mut self, id: &str, author: &str, message: &wa::Message) {
-        let known = Known { author: author.to_owned(), message: message.clone() };
+        let known = Arc::new(Known { author: author.to_owned(), message: message.clone() });
         if self.known.insert(id.to_owned(), known).is_none() {
             self.order.push_back(id.to_owned());
         }
@@ -31,7 +32,7 @@ impl Book {
         }
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Known> {
-        self.known.get(id)
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Known>> {
+        self.known.get(id).cloned()
     }
 }

@@ -1,14 +1,16 @@
 //! What a person writes: a control request, made into the protobuf that phones send.
 
+use crate::account::{Account, lid_of};
 use crate::attachment::{self, Kind, Sealed};
-use crate::book::{Book, Known};
+use crate::book::Known;
+use crate::handlers::MEDIA_HOST;
 use crate::message;
 use crate::poll::Ballot;
 use crate::wa;
-use crate::world::lid_of;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// A file a phone writes; a larger one is refused.
 pub(crate) const MEDIA_BYTES_MAX: u64 = 64 << 20;
@@ -122,13 +124,18 @@ pub(crate) struct Written {
     pub(crate) file: Option<Sealed>,
 }
 
-/// Who writes where, and what the phone remembers.
-pub(crate) struct Writer<'a> {
-    pub(crate) from: &'a str,
+/// Who writes, and where.
+pub(crate) struct Writer {
+    pub(crate) account: Arc<Account>,
     pub(crate) to_group: bool,
-    pub(crate) book: &'a Book,
     pub(crate) now_ms: i64,
-    pub(crate) media_host: &'a str,
+}
+
+impl Writer {
+    /// What the writer's phone remembers.
+    fn known(&self, id: &str) -> Option<Arc<Known>> {
+        self.account.state().book.get(id)
+    }
 }
 
 impl Draft {
@@ -148,7 +155,11 @@ impl Draft {
         }
     }
 
-    pub(crate) fn written(&self, by: &Writer<'_>) -> Result<Written, Unfit> {
+    pub(crate) fn has_file(&self) -> bool {
+        self.media.is_some()
+    }
+
+    pub(crate) fn written(&self, by: &Writer) -> Result<Written, Unfit> {
         let kinds = [
             self.text.is_some(),
             self.location.is_some(),
@@ -191,17 +202,17 @@ impl Draft {
     }
 
     /// How the writer's phone names another message.
-    fn key(&self, by: &Writer<'_>, id: &str, own: bool) -> wa::MessageKey {
-        let author = by.book.get(id).map(|known| format!("{}@lid", lid_of(&known.author)));
+    fn key(&self, by: &Writer, id: &str, own: bool) -> wa::MessageKey {
+        let author = by.known(id).map(|known| format!("{}@lid", lid_of(&known.author)));
         let (remote, participant) = if by.to_group {
             (format!("{}@g.us", self.to), author.filter(|_| !own))
         } else {
-            (format!("{}@s.whatsapp.net", if own { &self.to } else { by.from }), None)
+            (format!("{}@s.whatsapp.net", if own { &self.to } else { &by.account.number }), None)
         };
         wa::MessageKey { remote_jid: Some(remote), from_me: Some(own), id: Some(id.to_owned()), participant }
     }
 
-    fn reacting(&self, by: &Writer<'_>, reaction: &Reaction) -> wa::Message {
+    fn reacting(&self, by: &Writer, reaction: &Reaction) -> wa::Message {
         wa::Message {
             reaction_message: Some(wa::ReactionMessage {
                 key: Some(self.key(by, &reaction.id, reaction.own)),
@@ -214,7 +225,7 @@ impl Draft {
 
     fn protocol(
         &self,
-        by: &Writer<'_>,
+        by: &Writer,
         kind: wa::protocol_message::Type,
         id: &str,
         edited: Option<wa::Message>,
@@ -231,17 +242,17 @@ impl Draft {
         }
     }
 
-    fn voting(&self, by: &Writer<'_>, vote: &Vote) -> Result<wa::Message, Unfit> {
+    fn voting(&self, by: &Writer, vote: &Vote) -> Result<wa::Message, Unfit> {
         let known = remembered(by, &vote.id)?;
         let poll = message::poll(&known.message).ok_or_else(|| wrong(format!("{} is no poll", vote.id)))?;
         let named = |name: &String| poll.options.iter().any(|option| option.option_name() == name);
         if let Some(missing) = vote.options.iter().find(|name| !named(name)) {
             return Err(wrong(format!("the poll has no option {missing:?}")));
         }
-        let (author, voter) = (format!("{}@lid", lid_of(&known.author)), format!("{}@lid", lid_of(by.from)));
+        let (author, voter) = (format!("{}@lid", lid_of(&known.author)), format!("{}@lid", by.account.lid));
         let ballot = Ballot { secret: message::secret(&known.message), poll: &vote.id, author: &author, voter: &voter };
         let options: Vec<&str> = vote.options.iter().map(String::as_str).collect();
-        let own = known.author == by.from;
+        let own = known.author == by.account.number;
         let mut key = self.key(by, &vote.id, own);
         if !by.to_group {
             key.remote_jid = Some(format!("{}@s.whatsapp.net", self.to));
@@ -261,11 +272,11 @@ fn wrong(reason: impl Into<String>) -> Unfit {
     Unfit::Wrong(reason.into())
 }
 
-fn remembered<'a>(by: &Writer<'a>, id: &str) -> Result<&'a Known, Unfit> {
-    by.book.get(id).ok_or_else(|| Unfit::Unknown(id.to_owned()))
+fn remembered(by: &Writer, id: &str) -> Result<Arc<Known>, Unfit> {
+    by.known(id).ok_or_else(|| Unfit::Unknown(id.to_owned()))
 }
 
-fn quoting(by: &Writer<'_>, text: &str, quote: &str) -> Result<wa::Message, Unfit> {
+fn quoting(by: &Writer, text: &str, quote: &str) -> Result<wa::Message, Unfit> {
     let known = remembered(by, quote)?;
     let context = wa::ContextInfo {
         stanza_id: Some(quote.to_owned()),
@@ -343,7 +354,7 @@ impl Poll {
 }
 
 impl Media {
-    fn written(&self, by: &Writer<'_>) -> Result<Written, Unfit> {
+    fn written(&self, by: &Writer) -> Result<Written, Unfit> {
         let file = self.file()?;
         let sealed = attachment::seal(self.kind, &file).map_err(Unfit::Failed)?;
         let message = self.message(by, &sealed);
@@ -367,8 +378,8 @@ impl Media {
         }
     }
 
-    fn message(&self, by: &Writer<'_>, sealed: &Sealed) -> wa::Message {
-        let url = Some(format!("https://{}{}", by.media_host, sealed.path));
+    fn message(&self, by: &Writer, sealed: &Sealed) -> wa::Message {
+        let url = Some(format!("https://{}{}", MEDIA_HOST, sealed.path));
         let mime = self.mime.clone().unwrap_or_else(|| self.kind.usual_mime().to_owned());
         let voice = mime.starts_with("audio/ogg");
         let (mimetype, caption) = (Some(mime), self.caption.clone());

@@ -1,13 +1,14 @@
 //! What a person sees of a message: its kind, its text, and the details of what is not text.
 
+use crate::account::lid_of;
 use crate::attachment::{self, Kind};
-use crate::book::Book;
+use crate::book::Known;
 use crate::message::{self, content};
 use crate::poll::{self, Ballot};
 use crate::wa;
-use crate::world::lid_of;
 use axum::body::Bytes;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
@@ -20,11 +21,12 @@ pub(crate) struct Shown {
 
 /// Whose phone looks at a message, and at whose.
 pub(crate) struct Reader<'a> {
-    pub(crate) book: &'a Book,
+    /// What the phone remembers under an id.
+    pub(crate) known: &'a dyn Fn(&str) -> Option<Arc<Known>>,
     /// The sender's phone number.
     pub(crate) sender: &'a str,
     /// What the media host gives for a path.
-    pub(crate) blob: &'a dyn Fn(&str) -> Option<Bytes>,
+    pub(crate) file: &'a dyn Fn(&str) -> Option<Bytes>,
 }
 
 impl Reader<'_> {
@@ -94,7 +96,7 @@ impl Reader<'_> {
 
     /// Downloads and opens the file, as a phone does when its owner looks at it.
     fn media(&self, file: &File<'_>) -> Value {
-        let opened = (self.blob)(file.path)
+        let opened = (self.file)(file.path)
             .ok_or_else(|| anyhow::anyhow!("the media host has nothing under {}", file.path))
             .and_then(|blob| attachment::open(file.kind, file.key, file.sha256, file.sealed_sha256, &blob));
         let (problem, size) = match &opened {
@@ -121,7 +123,7 @@ impl Reader<'_> {
     }
 
     fn chosen(&self, id: &str, update: &wa::PollUpdateMessage) -> Option<Vec<String>> {
-        let known = self.book.get(id)?;
+        let known = (self.known)(id)?;
         let poll = message::poll(&known.message)?;
         let secret = message::secret(&known.message);
         let vote = update.vote.as_ref()?;

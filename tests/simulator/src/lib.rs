@@ -6,18 +6,22 @@
 //!
 //! - [`Simulator`]: starts it; [`control`]: its HTTP API, documented in README.md.
 //! - `noise`, `node`, `signal`, `message`, `attachment`, `poll`: the layers of the protocol.
-//! - `world`: accounts, linked devices, groups; `phone`, `push_name`: what a simulated person's phone does;
+//! - `world`: everything there is, and its locks; `account`, `companion`, `group`: its parts; `phone`, `push_name`: what a simulated person's phone does;
 //!   `compose`, `display`, `book`: what it writes, shows and remembers.
 //! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
+mod account;
 mod attachment;
 mod book;
+mod companion;
 mod compose;
 mod connection;
 pub mod control;
 mod display;
 mod faults;
+mod group;
 mod handlers;
+mod line;
 mod media;
 mod message;
 mod node;

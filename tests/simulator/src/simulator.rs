@@ -8,16 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What every connection and every control request works on.
 pub(crate) struct Shared {
-    pub(crate) world: Mutex<World>,
+    pub(crate) world: World,
     pub(crate) identity: ServerIdentity,
     pub(crate) next_connection: AtomicU64,
-    /// Counts everything that happened, for who waits for something to happen.
-    pub(crate) changed: watch::Sender<u64>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -35,10 +32,9 @@ impl Simulator {
             .with_context(|| format!("cannot listen on {address}; choose another port"))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            world: Mutex::new(World::default()),
+            world: World::new(),
             identity: ServerIdentity::generate()?,
             next_connection: AtomicU64::new(1),
-            changed: watch::Sender::new(0),
             stop: CancellationToken::new(),
         });
         let router = control::router(shared.clone());

@@ -1,7 +1,7 @@
 //! Accounts: making them, linking devices to them, and what their owners do by themselves.
 
-use super::{Answer, Refused, Shareds, bad, digits, no_account};
-use crate::connection::{self, Who};
+use super::{Answer, Refused, Shareds, account, bad, digits};
+use crate::connection::{self, Session, Who};
 use crate::pairing;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -23,7 +23,7 @@ pub(super) struct NewAccount {
 
 pub(super) async fn add(State(shared): Shareds, Json(new): Json<NewAccount>) -> Answer {
     digits(&new.phone)?;
-    shared.world.lock().await.add_account(&new.phone, new.name.as_deref().unwrap_or("Contact"));
+    shared.world.add_account(&new.phone, new.name.as_deref().unwrap_or("Contact"));
     Ok(Json(json!({ "phone": new.phone })))
 }
 
@@ -38,9 +38,8 @@ pub(super) async fn add_many(State(shared): Shareds, Json(bulk): Json<Bulk>) -> 
     if bulk.count > BULK_ACCOUNTS_MAX {
         return Err(bad(format!("count must be at most {BULK_ACCOUNTS_MAX}")));
     }
-    let mut world = shared.world.lock().await;
     for number in bulk.first..bulk.first.saturating_add(bulk.count) {
-        world.add_account(&number.to_string(), "Contact");
+        shared.world.add_account(&number.to_string(), "Contact");
     }
     Ok(Json(json!({ "count": bulk.count })))
 }
@@ -52,11 +51,8 @@ pub(super) struct Scan {
 
 pub(super) async fn scan(State(shared): Shareds, Path(phone): Path<String>, Json(request): Json<Scan>) -> Answer {
     let scanned = pairing::read_qr(&request.qr)?;
-    let mut world = shared.world.lock().await;
-    if !world.accounts.contains_key(&phone) {
-        return Err(no_account(&phone));
-    }
-    Ok(Json(json!({ "device": pairing::scan(&mut world, &phone, &scanned)? })))
+    let account = account(&shared, &phone)?;
+    Ok(Json(json!({ "device": pairing::scan(&shared.world, &account, &scanned)? })))
 }
 
 #[derive(Deserialize)]
@@ -66,26 +62,19 @@ pub(super) struct Code {
 
 pub(super) async fn code(State(shared): Shareds, Path(phone): Path<String>, Json(request): Json<Code>) -> Answer {
     let code: String = request.code.chars().filter(|c| *c != '-').collect::<String>().to_ascii_uppercase();
-    let mut changed = shared.changed.subscribe();
-    let (id, theirs, ephemeral) = {
-        let mut world = shared.world.lock().await;
-        if !world.accounts.contains_key(&phone) {
-            return Err(no_account(&phone));
-        }
-        pairing::answer_code(&mut world, &phone, &code)?
-    };
+    let world = &shared.world;
+    let account = account(&shared, &phone)?;
+    let mut pairing = world.pairing.subscribe();
+    let (id, theirs, ephemeral) = pairing::answer_code(world, &account, &code)?;
     let finished = async {
         loop {
-            {
-                let mut world = shared.world.lock().await;
-                let pending = world.pending.get(&id).ok_or_else(|| bad("the client is gone"))?;
-                if let Some((bundle, identity)) = pending.finish.clone() {
-                    let device = pairing::finish_code(&mut world, &phone, id, &theirs, &ephemeral, &bundle, identity)?;
-                    return Ok(Json(json!({ "device": device })));
-                }
+            let pair = world.pending().get(&id).map(|pair| pair.finish.clone());
+            if let Some((bundle, identity)) = pair.ok_or_else(|| bad("the client is gone"))? {
+                let device = pairing::finish_code(world, &account, id, &theirs, &ephemeral, &bundle, identity)?;
+                return Ok(Json(json!({ "device": device })));
             }
             // The sender lives as long as the simulator.
-            let _ = changed.changed().await;
+            let _ = pairing.changed().await;
         }
     };
     tokio::time::timeout(CODE_WAIT, finished)
@@ -106,8 +95,8 @@ pub(super) async fn behaviour(
     Path(phone): Path<String>,
     Json(new): Json<NewBehaviour>,
 ) -> Answer {
-    let mut world = shared.world.lock().await;
-    let behaviour = &mut world.accounts.get_mut(&phone).ok_or_else(|| no_account(&phone))?.behaviour;
+    let account = account(&shared, &phone)?;
+    let behaviour = &mut account.state().behaviour;
     behaviour.receipts = new.receipts.unwrap_or(behaviour.receipts);
     behaviour.read = new.read.unwrap_or(behaviour.read);
     behaviour.reply = new.reply.filter(|text| !text.is_empty());
@@ -115,15 +104,16 @@ pub(super) async fn behaviour(
 }
 
 pub(super) async fn devices(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
-    let world = shared.world.lock().await;
-    let account = world.accounts.get(&phone).ok_or_else(|| no_account(&phone))?;
-    let all = account.companions.iter().map(|(id, companion)| {
+    let account = account(&shared, &phone)?;
+    let state = account.state();
+    let all = state.companions.iter().map(|(id, companion)| {
         json!({
             "device": id,
             "connected": companion.line.is_some(),
             "active": companion.active,
             "removed": companion.removed,
-            "waiting": companion.offline.len() + companion.unacknowledged.len(),
+            "waiting": companion.waiting(),
+            "dropped": companion.dropped,
         })
     });
     Ok(Json(Value::Array(all.collect())))
@@ -144,9 +134,16 @@ pub(super) async fn kick(
     if !["", "401", "device_removed", "515", "516", "conflict", "503"].contains(&reason.as_str()) {
         return Err(bad("reason must be 401, device_removed, 515, 516, 503, conflict or absent"));
     }
-    let mut world = shared.world.lock().await;
-    let companion = world.companion(&phone, device).ok_or_else(|| no_account(&phone))?;
-    let line = companion.line.clone().ok_or_else(|| bad("the device is not connected"))?;
-    connection::kick(&mut world, &Who::Device(phone, device), &line, &reason);
+    let account = account(&shared, &phone)?;
+    let line = {
+        let state = account.state();
+        let companion = state.companions.get(&device).ok_or_else(|| no_device(&phone, device))?;
+        companion.line.clone().ok_or_else(|| bad("the device is not connected"))?
+    };
+    connection::kick(&Who::Device(Session { account, device, line: line.clone() }), &line, &reason);
     Ok(Json(json!({ "kicked": device })))
+}
+
+fn no_device(phone: &str, device: u16) -> Refused {
+    Refused(StatusCode::NOT_FOUND, format!("the account {phone} has no device {device}"))
 }

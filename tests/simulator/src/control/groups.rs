@@ -1,6 +1,6 @@
 //! Groups: making them, and what their members write.
 
-use super::{Answer, Refused, Shareds, no_account};
+use super::{Answer, Refused, Shareds, account};
 use crate::compose::Draft;
 use crate::{handlers, phone};
 use axum::Json;
@@ -17,13 +17,11 @@ pub(super) struct NewGroup {
 }
 
 pub(super) async fn create(State(shared): Shareds, Json(new): Json<NewGroup>) -> Answer {
-    let mut world = shared.world.lock().await;
     for phone in new.members.iter().chain([&new.creator]) {
-        if !world.accounts.contains_key(phone) {
-            return Err(no_account(phone));
-        }
+        account(&shared, phone)?;
     }
-    Ok(Json(json!({ "id": handlers::create_group(&mut world, &new.creator, &new.subject, &new.members) })))
+    let id = handlers::create_group(&shared.world, &new.creator, &new.subject, &new.members);
+    Ok(Json(json!({ "id": id })))
 }
 
 #[derive(Deserialize)]
@@ -33,12 +31,10 @@ pub(super) struct GroupSend {
 }
 
 pub(super) async fn send(State(shared): Shareds, Path(group): Path<String>, Json(request): Json<GroupSend>) -> Answer {
-    let mut world = shared.world.lock().await;
-    if !world.groups.contains_key(&group) {
+    if !shared.world.groups().contains_key(&group) {
         return Err(Refused(StatusCode::NOT_FOUND, format!("there is no group {group}")));
     }
-    let id = phone::write(&mut world, &request.from, &Draft::text(&group, &request.text)).await?;
-    drop(world);
-    shared.changed.send_modify(|count| *count += 1);
+    let author = account(&shared, &request.from)?;
+    let id = phone::write(&shared.world, &author, Draft::text(&group, &request.text)).await?;
     Ok(Json(json!({ "id": id })))
 }

@@ -1,9 +1,9 @@
 //! What phones write, and what they display.
 
-use super::{Answer, Refused, Shareds, no_account};
+use super::{Answer, Refused, Shareds, account};
+use crate::account::{Account, Entry};
 use crate::compose::{Draft, Unfit};
 use crate::phone;
-use crate::world::{Account, Entry};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -27,10 +27,8 @@ impl From<Unfit> for Refused {
 }
 
 pub(super) async fn send(State(shared): Shareds, Path(from): Path<String>, Json(draft): Json<Draft>) -> Answer {
-    let mut world = shared.world.lock().await;
-    let id = phone::write(&mut world, &from, &draft).await?;
-    drop(world);
-    shared.changed.send_modify(|count| *count += 1);
+    let author = account(&shared, &from)?;
+    let id = phone::write(&shared.world, &author, draft).await?;
     Ok(Json(json!({ "id": id })))
 }
 
@@ -51,14 +49,12 @@ pub(super) async fn inbox(
     Path(phone): Path<String>,
     Query(query): Query<InboxQuery>,
 ) -> Answer {
-    let mut changed = shared.changed.subscribe();
+    let account = account(&shared, &phone)?;
+    let mut displayed = account.displayed.subscribe();
     let deadline = tokio::time::Instant::now() + Duration::from_millis(query.wait_ms.min(INBOX_WAIT_MS_MAX));
     loop {
-        let found = {
-            let world = shared.world.lock().await;
-            entries(world.accounts.get(&phone).ok_or_else(|| no_account(&phone))?, query.after, query.raw)
-        };
-        let waited = found.is_empty() && tokio::time::timeout_at(deadline, changed.changed()).await.is_ok();
+        let found = entries(&account, query.after, query.raw);
+        let waited = found.is_empty() && tokio::time::timeout_at(deadline, displayed.changed()).await.is_ok();
         if !waited {
             return Ok(Json(Value::Array(found)));
         }
@@ -66,7 +62,7 @@ pub(super) async fn inbox(
 }
 
 fn entries(account: &Account, after: u64, raw: bool) -> Vec<Value> {
-    account.inbox.iter().filter(|entry| entry.seq > after).map(|entry| described(entry, raw)).collect()
+    account.state().inbox.iter().filter(|entry| entry.seq > after).map(|entry| described(entry, raw)).collect()
 }
 
 /// An entry as it is shown: the details stand under the name of its kind.

@@ -5,6 +5,7 @@ mod faults;
 mod groups;
 mod messages;
 
+use crate::account::Account;
 use crate::connection;
 use crate::media;
 use crate::simulator::Shared;
@@ -71,6 +72,10 @@ fn no_account(phone: &str) -> Refused {
     Refused(StatusCode::NOT_FOUND, format!("there is no account {phone}"))
 }
 
+fn account(shared: &Shared, phone: &str) -> Result<Arc<Account>, Refused> {
+    shared.world.account(phone).ok_or_else(|| no_account(phone))
+}
+
 fn digits(phone: &str) -> Result<(), Refused> {
     let fits = (7..=15).contains(&phone.len()) && phone.bytes().all(|b| b.is_ascii_digit()) && !phone.starts_with('0');
     if fits { Ok(()) } else { Err(bad("phone must be 7 to 15 digits in international form")) }
@@ -89,19 +94,26 @@ async fn root(State(shared): Shareds) -> Json<Value> {
 }
 
 async fn stats(State(shared): Shareds) -> Json<Value> {
-    let world = shared.world.lock().await;
-    let companions = || world.accounts.values().flat_map(|account| account.companions.values());
+    let world = &shared.world;
+    let accounts = world.accounts();
+    let (mut devices, mut online, mut displayed) = (0, 0, 0);
+    for account in &accounts {
+        let state = account.state();
+        devices += state.companions.values().filter(|companion| !companion.removed).count();
+        online += state.companions.values().filter(|companion| companion.active).count();
+        displayed += state.inbox.len();
+    }
     Json(json!({
-        "accounts": world.accounts.len(),
-        "devices": companions().filter(|companion| !companion.removed).count(),
-        "online": companions().filter(|companion| companion.active).count(),
-        "messages": world.messages,
-        "displayed": world.accounts.values().map(|account| account.inbox.len()).sum::<usize>(),
-        "groups": world.groups.len(),
-        "faults": world.faults.0.len(),
+        "accounts": accounts.len(),
+        "devices": devices,
+        "online": online,
+        "messages": world.messages(),
+        "displayed": displayed,
+        "groups": world.groups().len(),
+        "faults": world.faults().0.len(),
     }))
 }
 
 async fn unanswered(State(shared): Shareds) -> Json<Value> {
-    Json(json!(shared.world.lock().await.unanswered))
+    Json(json!(shared.world.unanswered()))
 }

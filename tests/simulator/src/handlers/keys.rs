@@ -1,31 +1,32 @@
 //! One-time keys and key bundles.
 
+use crate::companion::Companion;
+use crate::connection::Session;
 use crate::node::{attr_jid, child, child_body, children, id3, key32, leaf, result, uint};
-use crate::world::{Companion, Line, World};
+use crate::signal::Bundle;
+use crate::world::World;
 use anyhow::{Context, Result};
 use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 /// The key type of Curve25519.
 const DJB_TYPE: u8 = 5;
 
-pub(super) fn handle(
-    world: &mut World,
-    account: &str,
-    device: u16,
-    line: &Line,
-    node: &Node,
-    first: &str,
-) -> Result<()> {
+pub(super) async fn handle(world: &World, session: &Session, node: &Node, first: &str) -> Result<()> {
+    let line = &session.line;
     if first == "key" {
         let wanted = children(child(node, "key").context("no key")?);
-        let users: Vec<Node> =
-            wanted.iter().filter_map(|user| attr_jid(user, "jid")).map(|jid| bundle(world, &jid)).collect();
+        let mut users = Vec::new();
+        for jid in wanted.iter().filter_map(|user| attr_jid(user, "jid")) {
+            users.push(bundle(world, &jid).await);
+        }
         line.send(result(node, vec![NodeBuilder::new("list").children(users).build()]));
         return Ok(());
     }
-    let companion = world.companion(account, device).context("no such device")?;
+    let mut state = session.account.state();
+    let companion = state.companions.get_mut(&session.device).context("no such device")?;
     match first {
         "count" => {
             let count = NodeBuilder::new("count").attr("value", companion.prekeys.len()).build();
@@ -77,16 +78,13 @@ fn digest(companion: &Companion) -> Result<Node> {
 }
 
 /// The key bundle of one device, each with a one-time key that is used up by this.
-fn bundle(world: &mut World, jid: &Jid) -> Node {
+async fn bundle(world: &World, jid: &Jid) -> Node {
     let user = NodeBuilder::new("user").attr("jid", jid.clone());
-    let found = world.resolve(jid).and_then(|(account, device)| {
-        let account = world.accounts.get_mut(&account)?;
-        if device == 0 {
-            return Some((account.phone.bundle(), None));
-        }
-        let companion = account.companions.get_mut(&device).filter(|companion| !companion.removed)?;
-        Some((companion.take_bundle()?, Some(companion.signed_identity.clone())))
-    });
+    let found = match world.resolve(jid) {
+        Some((account, 0)) => Some((account.phone.lock().await.bundle(), None)),
+        Some((account, device)) => companion_bundle(&mut account.state().companions, device),
+        None => None,
+    };
     let Some((bundle, identity)) = found else {
         let error = NodeBuilder::new("error").attr("code", 404_u32).attr("text", "item-not-found").build();
         return user.children([error]).build();
@@ -102,6 +100,11 @@ fn bundle(world: &mut World, jid: &Jid) -> Node {
     }
     parts.extend(identity.map(|identity| leaf("device-identity", identity)));
     user.children(parts).build()
+}
+
+fn companion_bundle(companions: &mut BTreeMap<u16, Companion>, device: u16) -> Option<(Bundle, Option<Vec<u8>>)> {
+    let companion = companions.get_mut(&device).filter(|companion| !companion.removed)?;
+    Some((companion.take_bundle()?, Some(companion.signed_identity.clone())))
 }
 
 fn signed_key_node(key: &(u32, [u8; 32], Vec<u8>)) -> Node {
