@@ -21,6 +21,9 @@ use wacore_binary::builder::NodeBuilder;
 /// Codes a pairing client is given; each stands for one QR picture.
 const PAIRING_REFS: usize = 6;
 
+/// A delay that names no length.
+const DELAY_MS_DEFAULT: u64 = 1_000;
+
 /// Who a connection belongs to.
 #[derive(Clone)]
 pub(crate) enum Who {
@@ -112,9 +115,9 @@ fn act(shared: &Arc<Shared>, who: &Who, line: &Line, node: &Node, fault: &Fault)
         Action::Drop => true,
         Action::Delay => {
             let (shared, who, line, node) = (shared.clone(), who.clone(), line.clone(), node.clone());
-            let wait = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+            let until = shared.world.clock.now_ms().saturating_add(fault.delay_ms.unwrap_or(DELAY_MS_DEFAULT));
             tokio::spawn(async move {
-                tokio::time::sleep(wait).await;
+                shared.world.clock.sleep_until(until).await;
                 if let Err(error) = handlers::handle(&shared.world, &who, &line, &node).await {
                     tracing::warn!(%error, "a delayed stanza could not be handled");
                 }

@@ -13,7 +13,7 @@ pub(crate) const FAULTS_MAX: usize = 256;
 pub(crate) enum Action {
     /// The stanza does not arrive.
     Drop,
-    /// It arrives `delay_ms` later (from the client only).
+    /// It arrives `delay_ms` later by the simulator's clock (from the client only).
     Delay,
     /// It arrives twice (to the client only).
     Duplicate,

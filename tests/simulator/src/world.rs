@@ -10,6 +10,7 @@
 //! 3. What is awaited with `phone` held is this phone's own encryption. No account waits for another's.
 
 use crate::account::Account;
+use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::group::Group;
 use crate::line::Line;
@@ -18,7 +19,6 @@ use axum::body::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use wacore_binary::{Jid, Node, Server};
 
@@ -40,6 +40,7 @@ struct Directory {
 }
 
 pub(crate) struct World {
+    pub(crate) clock: Clock,
     directory: RwLock<Directory>,
     groups: Mutex<HashMap<String, Group>>,
     pending: Mutex<HashMap<u64, PendingPair>>,
@@ -52,8 +53,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
+            clock,
             directory: RwLock::default(),
             groups: Mutex::default(),
             pending: Mutex::default(),
@@ -67,7 +69,7 @@ impl World {
 
     /// Unix seconds.
     pub(crate) fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        self.clock.now_ms() / 1_000
     }
 
     /// Adds an account, or leaves the one that is there.

@@ -6,6 +6,7 @@ mod groups;
 mod messages;
 
 use crate::account::Account;
+use crate::clock::{ADVANCE_MS_MAX, Unmoved};
 use crate::connection;
 use crate::media;
 use crate::simulator::Shared;
@@ -15,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/stats", get(stats))
         .route("/root", get(root))
         .route("/unanswered", get(unanswered))
+        .route("/clock", get(clock).post(advance))
         .route("/accounts", post(accounts::add))
         .route("/accounts/bulk", post(accounts::add_many))
         .route("/accounts/{phone}/scan", post(accounts::scan))
@@ -112,6 +115,26 @@ async fn stats(State(shared): Shareds) -> Json<Value> {
         "groups": world.groups().len(),
         "faults": world.faults().0.len(),
     }))
+}
+
+async fn clock(State(shared): Shareds) -> Json<Value> {
+    Json(json!({ "now_ms": shared.world.clock.now_ms() }))
+}
+
+#[derive(Deserialize)]
+struct Advance {
+    advance_ms: u64,
+}
+
+async fn advance(State(shared): Shareds, Json(request): Json<Advance>) -> Answer {
+    match shared.world.clock.advance(request.advance_ms) {
+        Ok(now_ms) => Ok(Json(json!({ "now_ms": now_ms }))),
+        Err(Unmoved::TooFar) => Err(bad(format!("advance_ms must be at most {ADVANCE_MS_MAX}"))),
+        Err(Unmoved::System) => Err(Refused(
+            StatusCode::CONFLICT,
+            "the clock is the machine's; start the simulator with --manual-clock".to_owned(),
+        )),
+    }
 }
 
 async fn unanswered(State(shared): Shareds) -> Json<Value> {

@@ -18,7 +18,7 @@ use wacore_binary::{Jid, Node};
 pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) -> Result<String, Unfit> {
     let to = draft.to.clone();
     let to_group = world.groups().contains_key(&to);
-    let now_ms = i64::try_from(world.now()).unwrap_or(0) * 1_000;
+    let now_ms = i64::try_from(world.clock.now_ms()).unwrap_or(0);
     let writer = Writer { account: author.clone(), to_group, now_ms };
     // A large file is sealed beside the tasks that move stanzas.
     let written = if draft.has_file() {

@@ -1,6 +1,7 @@
 //! The simulator, driven by the real client library and by its own control API.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
+mod clock;
 mod contents;
 mod groups;
 mod linking;
