@@ -3,9 +3,11 @@
 use crate::book::Book;
 use crate::companion::Companion;
 use crate::display::Shown;
+use crate::handlers::{Call, Picture, Presence};
+use crate::phone::Prepared;
 use crate::signal::SignalDevice;
 use crate::world::locked;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use wacore_binary::Jid;
@@ -49,6 +51,16 @@ pub(crate) struct State {
     pub(crate) collections: HashMap<String, Collection>,
     pub(crate) privacy: BTreeMap<String, String>,
     pub(crate) blocked: Vec<String>,
+    pub(crate) presence: Presence,
+    /// Devices that asked to be told about presence, by phone number.
+    pub(crate) watchers: BTreeSet<(String, u16)>,
+    pub(crate) picture: Option<Picture>,
+    /// Calls that its phone made.
+    pub(crate) calls: VecDeque<Call>,
+    /// How often its phone asked for a message again.
+    pub(crate) asked_again: HashMap<String, u32>,
+    /// What its phone gives to devices that are linked from now on.
+    pub(crate) history: Prepared,
 }
 
 /// One displayed message.
@@ -97,6 +109,12 @@ impl Account {
             collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
             privacy: BTreeMap::new(),
             blocked: Vec::new(),
+            presence: Presence::default(),
+            watchers: BTreeSet::new(),
+            picture: None,
+            calls: VecDeque::new(),
+            asked_again: HashMap::new(),
+            history: Prepared::default(),
         };
         Self {
             number: number.to_owned(),

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Audio,
     Document,
     Sticker,
+    #[serde(skip)]
+    History,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Audio => "audio",
             Self::Document => "document",
             Self::Sticker => "sticker",
+            Self::History => "history",
         }
     }
 
@@ -39,6 +42,7 @@ impl Kind {
             Self::Video => "video",
             Self::Audio => "audio",
             Self::Document => "document",
+            Self::History => "md-msg-hist",
         }
     }
 
@@ -48,7 +52,7 @@ impl Kind {
             Self::Video => "video/mp4",
             Self::Audio => "audio/ogg; codecs=opus",
             Self::Sticker => "image/webp",
-            Self::Document => "application/octet-stream",
+            Self::Document | Self::History => "application/octet-stream",
         }
     }
 
@@ -58,6 +62,7 @@ impl Kind {
             Self::Video => b"WhatsApp Video Keys",
             Self::Audio => b"WhatsApp Audio Keys",
             Self::Document => b"WhatsApp Document Keys",
+            Self::History => b"WhatsApp History Keys",
         }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct Companion {
     pub(crate) unacknowledged: Unacknowledged,
     pub(crate) dropped: u64,
     pub(crate) has_sync_keys: bool,
+    pub(crate) has_history: bool,
+    /// Told that its one-time keys run out, and has not sent more yet.
+    pub(crate) asked_for_prekeys: bool,
     pub(crate) removed: bool,
     /// A stanza that a fault holds back until the next one has passed it.
     pub(crate) held_back: Option<Node>,
@@ -47,6 +50,8 @@ impl Companion {
             unacknowledged: Unacknowledged::default(),
             dropped: 0,
             has_sync_keys: false,
+            has_history: false,
+            asked_for_prekeys: false,
             removed: false,
             held_back: None,
         }
@@ -76,6 +81,13 @@ impl Companion {
             if self.unacknowledged.forget_oldest().is_none() {
                 self.offline.pop_front();
             }
+        }
+    }
+
+    /// Live when the client is there, else never.
+    pub(crate) fn flash(&self, node: Node) {
+        if let Some(line) = self.line.as_ref().filter(|_| self.active) {
+            line.send(node);
         }
     }
 

@@ -444,7 +444,7 @@ impl Media {
                     ..Default::default()
                 }));
             }
-            Kind::Document => {
+            Kind::Document | Kind::History => {
                 message.document_message = Some(Box::new(wa::DocumentMessage {
                     url,
                     mimetype,

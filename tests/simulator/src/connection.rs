@@ -1,7 +1,7 @@
 //! One client's connection: handshake, login or pairing, then stanza by stanza until the end.
 
 use crate::account::Account;
-use crate::faults::{Action, Fault};
+use crate::faults::{self, Action, Fault};
 use crate::handlers;
 use crate::line::{Line, Out};
 use crate::node::{attr, leaf, server_jid};
@@ -98,11 +98,11 @@ async fn receive(shared: &Arc<Shared>, who: &Who, line: &Line, reader: &mut Fram
             Who::Device(session) => shared.world.faults().incoming(&session.account.number, &node),
             Who::Pairing(_) => None,
         };
-        if let Some(fault) = fault
-            && act(shared, who, line, &node, &fault)
-        {
-            continue;
-        }
+        let node = match fault {
+            Some(fault) if fault.action == Action::Corrupt => faults::corrupted(&node),
+            Some(fault) if act(shared, who, line, &node, &fault) => continue,
+            _ => node,
+        };
         if let Err(error) = handlers::handle(&shared.world, who, line, &node).await {
             tracing::warn!(%error, stanza = %crate::node::summary(&node), "a stanza could not be handled");
         }
@@ -130,7 +130,7 @@ fn act(shared: &Arc<Shared>, who: &Who, line: &Line, node: &Node, fault: &Fault)
             true
         }
         Action::StreamError => {
-            kick(who, line, fault.code.as_deref().unwrap_or("515"));
+            kick(&shared.world, who, line, fault.code.as_deref().unwrap_or("515"));
             true
         }
         Action::Close => {
@@ -146,7 +146,7 @@ fn act(shared: &Arc<Shared>, who: &Who, line: &Line, node: &Node, fault: &Fault)
 }
 
 /// Ends a device's stream as the server would. `reason` is 401, device_removed, 515, conflict, or empty to just close.
-pub(crate) fn kick(who: &Who, line: &Line, reason: &str) {
+pub(crate) fn kick(world: &World, who: &Who, line: &Line, reason: &str) {
     let error = |error: NodeBuilder| NodeBuilder::new("stream:error").children([error.build()]).build();
     let coded = |code: &str| NodeBuilder::new("stream:error").attr("code", code.to_owned());
     let goodbye = match reason {
@@ -157,10 +157,13 @@ pub(crate) fn kick(who: &Who, line: &Line, reason: &str) {
         }
         code => Some(coded(code).build()),
     };
-    if let ("401" | "device_removed", Who::Device(session)) = (reason, who)
-        && let Some(companion) = session.account.state().companions.get_mut(&session.device)
-    {
-        companion.removed = true;
+    if let ("401" | "device_removed", Who::Device(session)) = (reason, who) {
+        if let Some(companion) = session.account.state().companions.get_mut(&session.device) {
+            companion.removed = true;
+        }
+        if let Err(error) = handlers::devices_changed(world, &session.account, session.device, false) {
+            tracing::warn!(%error, "the other devices do not know of a removal");
+        }
     }
     if let Some(goodbye) = goodbye {
         line.send(goodbye);

@@ -160,6 +160,21 @@ impl World {
         }
     }
 
+    /// To a linked device if it is there now; not kept for later and not confirmed.
+    pub(crate) fn flash(&self, account: &Account, device: u16, node: &Node) {
+        let nodes = self.faults().outgoing(&account.number, node.clone());
+        let state = account.state();
+        let Some(companion) = state.companions.get(&device) else { return };
+        for (node, _) in nodes.into_iter().filter(|(_, hold)| !hold) {
+            companion.flash(node);
+        }
+    }
+
+    pub(crate) fn flash_to_all(&self, account: &Account, node: &Node) {
+        let devices = account.state().live_devices();
+        devices.into_iter().for_each(|device| self.flash(account, device, node));
+    }
+
     /// The server's acknowledgement, past the faults for stanzas to the client.
     pub(crate) fn deliver_ack(&self, line: &Line, account: &Account, ack: Node) {
         let nodes = self.faults().outgoing(&account.number, ack);

@@ -2,10 +2,14 @@
 
 use super::{Answer, Refused, Shareds, account, bad, digits};
 use crate::connection::{self, Session, Who};
+use crate::handlers::{self, PICTURE_BYTES_MAX};
 use crate::pairing;
+use crate::phone::{CHATS_MAX, MESSAGES_MAX, Prepared};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -114,6 +118,7 @@ pub(super) async fn devices(State(shared): Shareds, Path(phone): Path<String>) -
             "removed": companion.removed,
             "waiting": companion.waiting(),
             "dropped": companion.dropped,
+            "prekeys": companion.prekeys.len(),
         })
     });
     Ok(Json(Value::Array(all.collect())))
@@ -140,10 +145,47 @@ pub(super) async fn kick(
         let companion = state.companions.get(&device).ok_or_else(|| no_device(&phone, device))?;
         companion.line.clone().ok_or_else(|| bad("the device is not connected"))?
     };
-    connection::kick(&Who::Device(Session { account, device, line: line.clone() }), &line, &reason);
+    connection::kick(&shared.world, &Who::Device(Session { account, device, line: line.clone() }), &line, &reason);
     Ok(Json(json!({ "kicked": device })))
 }
 
 fn no_device(phone: &str, device: u16) -> Refused {
     Refused(StatusCode::NOT_FOUND, format!("the account {phone} has no device {device}"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct History {
+    chats: u32,
+    /// In each chat.
+    messages: u32,
+}
+
+pub(super) async fn history(
+    State(shared): Shareds,
+    Path(phone): Path<String>,
+    Json(History { chats, messages }): Json<History>,
+) -> Answer {
+    if chats > CHATS_MAX || chats.saturating_mul(messages) > MESSAGES_MAX {
+        return Err(bad(format!("at most {CHATS_MAX} chats, and {MESSAGES_MAX} messages in all of them")));
+    }
+    account(&shared, &phone)?.state().history = Prepared { chats, messages };
+    Ok(Json(json!({ "chats": chats, "messages": messages })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPicture {
+    /// Base64; without it the picture goes.
+    data: Option<String>,
+}
+
+pub(super) async fn picture(State(shared): Shareds, Path(phone): Path<String>, Json(new): Json<NewPicture>) -> Answer {
+    let account = account(&shared, &phone)?;
+    let bytes = new.data.map(|data| BASE64.decode(data)).transpose().map_err(|_| bad("data is no base64"))?;
+    if bytes.as_ref().is_some_and(|bytes| bytes.is_empty() || bytes.len() > PICTURE_BYTES_MAX) {
+        return Err(bad(format!("a picture has 1 to {PICTURE_BYTES_MAX} bytes")));
+    }
+    let id = handlers::change_picture(&shared.world, &account.phone_jid(0), bytes);
+    Ok(Json(json!({ "id": id })))
 }

@@ -1,6 +1,7 @@
 //! The HTTP + JSON API that drives the simulator; README.md documents it. Errors are `{"error": "..."}`.
 
 mod accounts;
+mod calls;
 mod faults;
 mod groups;
 mod messages;
@@ -43,6 +44,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/accounts/{phone}/behaviour", post(accounts::behaviour))
         .route("/accounts/{phone}/devices", get(accounts::devices))
         .route("/accounts/{phone}/devices/{device}/kick", post(accounts::kick))
+        .route("/accounts/{phone}/history", post(accounts::history))
+        .route("/accounts/{phone}/picture", post(accounts::picture))
+        .route("/accounts/{phone}/presence", post(calls::presence))
+        .route("/accounts/{phone}/calls", get(calls::list).post(calls::offer))
+        .route("/accounts/{phone}/calls/{call}/end", post(calls::end))
         .route("/groups", post(groups::create))
         .route("/groups/{group}/messages", post(groups::send))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))

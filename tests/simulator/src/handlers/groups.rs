@@ -6,7 +6,6 @@ use crate::line::Line;
 use crate::node::{attr, attr_jid, child, child_body, children, iq_error, message_id, result};
 use crate::world::World;
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
@@ -63,16 +62,10 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node, first: &str)
 /// Creates a group with its creator as its admin; returns its id.
 pub(crate) fn create(world: &World, creator: &str, subject: &str, members: &[String]) -> String {
     let id = format!("1203630{:011}", rand::random::<u32>());
-    let mut all: BTreeMap<String, bool> = members.iter().map(|member| (member.clone(), false)).collect();
-    all.insert(creator.to_owned(), true);
-    let group = Group {
-        id: id.clone(),
-        subject: subject.to_owned(),
-        description: None,
-        creator: creator.to_owned(),
-        created: world.now(),
-        members: all,
-    };
+    let mut group = Group::new(&id, subject, creator, world.now());
+    for member in members.iter().filter(|member| *member != creator) {
+        group.members.insert(member.clone(), false);
+    }
     world.groups().insert(id.clone(), group);
     id
 }

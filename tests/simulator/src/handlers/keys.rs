@@ -2,12 +2,12 @@
 
 use crate::companion::Companion;
 use crate::connection::Session;
+use crate::handlers::devices::take_bundle;
 use crate::node::{attr_jid, child, child_body, children, id3, key32, leaf, result, uint};
 use crate::signal::Bundle;
 use crate::world::World;
 use anyhow::{Context, Result};
 use sha1::{Digest, Sha1};
-use std::collections::BTreeMap;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
@@ -45,6 +45,7 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node, first:
             if let Some(registration) = child_body(node, "registration") {
                 companion.registration = uint(&registration);
             }
+            companion.asked_for_prekeys = false;
             for key in child(node, "list").map(children).unwrap_or_default() {
                 let id = uint(&child_body(key, "id").unwrap_or_default());
                 companion.prekeys.push_back((id, key32(child_body(key, "value").unwrap_or_default())?));
@@ -82,29 +83,29 @@ async fn bundle(world: &World, jid: &Jid) -> Node {
     let user = NodeBuilder::new("user").attr("jid", jid.clone());
     let found = match world.resolve(jid) {
         Some((account, 0)) => Some((account.phone.lock().await.bundle(), None)),
-        Some((account, device)) => companion_bundle(&mut account.state().companions, device),
+        Some((account, device)) => {
+            take_bundle(world, &account, device).map(|(bundle, identity)| (bundle, Some(identity)))
+        }
         None => None,
     };
     let Some((bundle, identity)) = found else {
         let error = NodeBuilder::new("error").attr("code", 404_u32).attr("text", "item-not-found").build();
         return user.children([error]).build();
     };
-    let mut parts = vec![
-        leaf("registration", bundle.reg_id.to_be_bytes().to_vec()),
-        leaf("type", vec![DJB_TYPE]),
-        leaf("identity", bundle.identity.to_vec()),
-        signed_key_node(&bundle.skey),
-    ];
-    if let Some((id, key)) = bundle.prekey {
-        parts.push(NodeBuilder::new("key").children([leaf("id", id3(id)), leaf("value", key.to_vec())]).build());
-    }
+    let mut parts = vec![leaf("registration", bundle.reg_id.to_be_bytes().to_vec())];
+    parts.extend(bundle_parts(&bundle));
     parts.extend(identity.map(|identity| leaf("device-identity", identity)));
     user.children(parts).build()
 }
 
-fn companion_bundle(companions: &mut BTreeMap<u16, Companion>, device: u16) -> Option<(Bundle, Option<Vec<u8>>)> {
-    let companion = companions.get_mut(&device).filter(|companion| !companion.removed)?;
-    Some((companion.take_bundle()?, Some(companion.signed_identity.clone())))
+/// A bundle's keys as they stand in answers and in retry receipts.
+pub(crate) fn bundle_parts(bundle: &Bundle) -> Vec<Node> {
+    let mut parts = vec![leaf("type", vec![DJB_TYPE]), leaf("identity", bundle.identity.to_vec())];
+    if let Some((id, key)) = bundle.prekey {
+        parts.push(NodeBuilder::new("key").children([leaf("id", id3(id)), leaf("value", key.to_vec())]).build());
+    }
+    parts.push(signed_key_node(&bundle.skey));
+    parts
 }
 
 fn signed_key_node(key: &(u32, [u8; 32], Vec<u8>)) -> Node {

@@ -52,9 +52,10 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Res
                 direct: target.direct.as_ref(),
                 group: group_part.as_deref(),
             };
-            if let Err(error) = phone::receive(world, &target.account, inbound).await {
+            if let Err(error) = phone::receive(world, &target.account, &inbound).await {
                 // One phone that cannot read it must not keep the others from it.
                 tracing::warn!(%error, phone = target.account.number, "a phone could not read a message");
+                phone::ask_again(world, &target.account, &inbound).await;
             }
         } else {
             let stanza = forwarded(world, session, &to, node, &target, group_part.as_deref());

@@ -1,11 +1,20 @@
 //! What the server answers, one file per stanza family. Every stanza gets its answer; one without a handler is listed.
 
 mod app_state;
+mod call;
+pub(crate) use call::{Call, end as end_call, offer as offer_call};
+mod devices;
+pub(crate) use devices::{changed as devices_changed, take_bundle};
 mod groups;
 pub(crate) use groups::create as create_group;
 mod keys;
+pub(crate) use keys::bundle_parts;
 pub(crate) mod message;
 mod pairing;
+mod picture;
+pub(crate) use picture::{PICTURE_BYTES_MAX, Picture, change as change_picture};
+mod presence;
+pub(crate) use presence::{Presence, change as change_presence};
 mod receipt;
 mod session;
 pub(crate) use session::MEDIA_HOST;
@@ -26,15 +35,15 @@ pub(crate) async fn handle(world: &World, who: &Who, line: &Line, node: &Node) -
     match node.tag.as_ref() {
         "iq" => return iq(world, session, node).await,
         "message" => return message::handle(world, session, node).await,
-        "receipt" => receipt::handle(world, session, node),
+        "receipt" => return receipt::handle(world, session, node).await,
         "ack" => {
             if let Some(companion) = session.account.state().companions.get_mut(&session.device) {
                 companion.unacknowledged.confirm(&attr(node, "id"));
             }
         }
         "ib" => session::info(world, session, node),
-        // Shown to nobody yet; the server has nothing to answer.
-        "presence" | "chatstate" => {}
+        "presence" | "chatstate" => presence::handle(world, session, node),
+        "call" => call::handle(world, session, node),
         _ => world.note_unanswered(summary(node)),
     }
     Ok(())
@@ -53,9 +62,10 @@ async fn iq(world: &World, session: &Session, node: &Node) -> Result<()> {
         "passive" | "w:p" | "urn:xmpp:ping" | "md" | "abt" | "w:m" | "urn:xmpp:whatsapp:dirty" | "w:stats" => {
             return session::handle(world, session, node, &first).await;
         }
-        "privacy" | "blocklist" | "status" | "disappearing_mode" | "w:profile:picture" => {
+        "privacy" | "blocklist" | "status" | "disappearing_mode" => {
             settings::handle(session, node, &first);
         }
+        "w:profile:picture" => picture::handle(world, session, node),
         _ => {
             world.note_unanswered(summary(node));
             session.line.send(iq_error(node, 501, "feature-not-implemented"));

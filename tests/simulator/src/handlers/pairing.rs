@@ -1,6 +1,7 @@
 //! A client that is not linked yet.
 
 use crate::connection::Who;
+use crate::handlers::devices_changed;
 use crate::line::Line;
 use crate::node::{attr, attr_jid, child, child_body, result};
 use crate::pairing::{code_reference, fresh_ref};
@@ -48,12 +49,17 @@ pub(super) fn handle(world: &World, who: &Who, line: &Line, node: &Node) -> Resu
 fn signed(world: &World, connection: u64, line: &Line, node: &Node) -> Result<()> {
     let Some(sign) = child(node, "pair-device-sign") else { return Ok(()) };
     let blob = child_body(sign, "device-identity").context("no device identity")?;
+    let mut linked = None;
     let done = world.pending().get(&connection).and_then(|pending| pending.done.clone());
     if let Some((number, device)) = done
         && let Some(account) = world.account(&number)
         && let Some(companion) = account.state().companions.get_mut(&device)
     {
         companion.signed_identity = blob;
+        linked = Some((account.clone(), device));
+    }
+    if let Some((account, device)) = linked {
+        devices_changed(world, &account, device, true)?;
     }
     line.send(NodeBuilder::new("stream:error").attr("code", "515").build());
     line.close();

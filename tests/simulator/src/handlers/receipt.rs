@@ -2,11 +2,13 @@
 
 use crate::connection::{Session, confirms};
 use crate::node::{attr, attr_jid, child, children};
+use crate::phone;
 use crate::world::World;
+use anyhow::Result;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, Server};
 
-pub(super) fn handle(world: &World, session: &Session, node: &Node) {
+pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Result<()> {
     let mut ack = NodeBuilder::new("ack").attr("class", "receipt").attr("id", attr(node, "id"));
     if let Some(to) = attr_jid(node, "to") {
         ack = ack.attr("from", to);
@@ -23,7 +25,15 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node) {
             companion.unacknowledged.confirm(&attr(item, "id"));
         }
     }
+    if attr(node, "type") == "retry" {
+        // In a group the author is the participant.
+        let author = attr_jid(node, "participant").or_else(|| attr_jid(node, "to"));
+        if let Some((author, 0)) = author.and_then(|author| world.resolve(&author)) {
+            return phone::send_again(world, &author, &session.account, session.device, node).await;
+        }
+    }
     relay(world, session, node);
+    Ok(())
 }
 
 fn relay(world: &World, session: &Session, node: &Node) {

@@ -1,6 +1,7 @@
 //! Login, pings, the offline queue, media hosts, unlinking.
 
 use crate::connection::Session;
+use crate::handlers::devices_changed;
 use crate::line::Line;
 use crate::node::{attr, child, result, server_jid};
 use crate::phone;
@@ -38,11 +39,12 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node, first:
                 preview(line, waiting);
             }
             phone::share_sync_keys(world, &session.account, session.device).await?;
+            phone::give_history(world, &session.account, session.device).await?;
         }
         ("md", "remove-companion-device") => {
             line.send(result(node, vec![]));
-            let mut state = session.account.state();
-            state.companions.get_mut(&session.device).context("no such device")?.removed = true;
+            session.account.state().companions.get_mut(&session.device).context("no such device")?.removed = true;
+            devices_changed(world, &session.account, session.device, false)?;
         }
         ("abt", _) => {
             let props = NodeBuilder::new("props")

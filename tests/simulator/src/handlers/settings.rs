@@ -1,7 +1,7 @@
 //! Privacy, block list, profile: what is set is there for the next one who asks.
 
 use crate::connection::Session;
-use crate::node::{attr, attr_jid, child, children, iq_error, result};
+use crate::node::{attr, attr_jid, child, children, result};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
@@ -40,7 +40,6 @@ pub(super) fn handle(session: &Session, node: &Node, first: &str) {
                 owner.blocked.iter().map(|jid| NodeBuilder::new("item").attr("jid", jid.clone()).build()).collect();
             line.send(result(node, vec![NodeBuilder::new("list").children(items).build()]));
         }
-        ("w:profile:picture", _) => line.send(iq_error(node, 404, "item-not-found")),
         _ => line.send(result(node, vec![])),
     }
 }

@@ -1,13 +1,18 @@
 //! What a simulated person's phone does: it encrypts, decrypts, displays, confirms, answers.
 //!
 //! - `receive`: what comes from linked devices; `write`: what its owner writes.
-//! - `sync`: what it gives to the devices linked to it; `seal`: encryption for one device.
+//! - `sync`, `history`: what it gives to the devices linked to it; `seal`: encryption for one device.
+//! - `again`: what could not be read is asked for and sent again.
 
+mod again;
+mod history;
 mod receive;
 mod seal;
 mod sync;
 mod write;
 
+pub(crate) use again::{ask_again, send_again};
+pub(crate) use history::{CHATS_MAX, MESSAGES_MAX, Prepared, give as give_history};
 pub(crate) use receive::{Inbound, receive};
 pub(crate) use sync::share_sync_keys;
 pub(crate) use write::write;

@@ -24,12 +24,12 @@ pub(crate) struct Inbound<'a> {
 }
 
 /// The phone of `account` receives: decrypts, displays, confirms as its owner behaves.
-pub(crate) async fn receive(world: &World, account: &Arc<Account>, inbound: Inbound<'_>) -> Result<()> {
+pub(crate) async fn receive(world: &World, account: &Arc<Account>, inbound: &Inbound<'_>) -> Result<()> {
     let group = (inbound.to.server == Server::Group).then(|| inbound.to.user.to_string());
-    let Some(raw) = opened(account, &inbound, group.as_deref()).await? else { return Ok(()) };
+    let Some(raw) = opened(account, inbound, group.as_deref()).await? else { return Ok(()) };
     let message = wa::Message::decode(&raw[..])?;
     if account.number == inbound.from.number {
-        return from_own_device(world, account, &inbound, &message).await;
+        return from_own_device(world, account, inbound, &message).await;
     }
     let chat = match &group {
         Some(_) => inbound.to.to_string(),
@@ -38,7 +38,7 @@ pub(crate) async fn receive(world: &World, account: &Arc<Account>, inbound: Inbo
     let arrived = Arrived { id: inbound.id, chat: &chat, from: &inbound.from.number, message: &message, raw };
     let Some((new, shown)) = show(world, account, arrived) else { return Ok(()) };
     let behaviour = account.state().behaviour.clone();
-    confirm(world, account, &inbound, &behaviour);
+    confirm(world, account, inbound, &behaviour);
     if let (true, Some(reply), "text", None) = (new, &behaviour.reply, shown.kind, &group) {
         let answer = reply.replace("{text}", shown.text.as_deref().unwrap_or_default());
         let draft = Draft::text(&inbound.from.number, &answer);

@@ -42,10 +42,15 @@ pub(crate) async fn share_sync_keys(world: &World, account: &Account, device: u1
 }
 
 /// A message that only the account's own device is to read.
-async fn to_own_device(world: &World, account: &Account, device: u16, protocol: wa::ProtocolMessage) -> Result<()> {
+pub(super) async fn to_own_device(
+    world: &World,
+    account: &Account,
+    device: u16,
+    protocol: wa::ProtocolMessage,
+) -> Result<()> {
     let message = wa::Message { protocol_message: Some(Box::new(protocol)), ..Default::default() };
     let mut phone = account.phone.lock().await;
-    let enc = seal(&mut phone, account, device, &message).await?;
+    let enc = seal(world, &mut phone, account, device, &message).await?;
     let stanza = NodeBuilder::new("message")
         .attr("from", account.phone_jid(0))
         .attr("id", message_id())

@@ -1,18 +1,18 @@
 //! What a person writes on the phone: to another account, or to a group.
 
-use super::seal::{marked, seal};
+use super::seal::{addressed, enveloped, marked, seal};
 use super::{Arrived, show};
 use crate::account::Account;
 use crate::compose::{Draft, Unfit, Writer, Written};
-use crate::message::{envelope, pad};
+use crate::message::pad;
 use crate::node::message_id;
 use crate::wa;
 use crate::world::{FILES_MAX, World};
 use anyhow::{Context, Result};
 use prost::Message as _;
 use std::sync::Arc;
+use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 
 /// Writes to a phone or a group; returns the message's id.
 pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) -> Result<String, Unfit> {
@@ -51,7 +51,7 @@ async fn to_person(world: &World, author: &Account, to: &str, id: &str, message:
     {
         let mut phone = author.phone.lock().await;
         for device in devices {
-            let enc = seal(&mut phone, &to, device, message).await?;
+            let enc = seal(world, &mut phone, &to, device, message).await?;
             let stanza =
                 NodeBuilder::new("message").attr("from", author.lid_jid(0)).attr("sender_pn", author.phone_jid(0));
             let stanza = enveloped(world, stanza, author, id, message, vec![enc]);
@@ -83,14 +83,10 @@ async fn to_members(world: &World, author: &Account, group: &str, id: &str, mess
         for member in &others {
             let devices = member.state().live_devices();
             for device in devices {
-                let enc = seal(&mut phone, member, device, &carrier).await?;
+                let enc = seal(world, &mut phone, member, device, &carrier).await?;
                 let group_part = NodeBuilder::new("enc").attr("v", "2").attr("type", "skmsg");
                 let group_part = marked(group_part, message).bytes(sealed.clone()).build();
-                let stanza = NodeBuilder::new("message")
-                    .attr("from", jid.clone())
-                    .attr("participant", author.lid_jid(0))
-                    .attr("participant_pn", author.phone_jid(0))
-                    .attr("addressing_mode", "lid");
+                let stanza = addressed(author, Some(&jid));
                 let stanza = enveloped(world, stanza, author, id, message, vec![enc, group_part]);
                 world.deliver(member, device, stanza);
             }
@@ -102,26 +98,4 @@ async fn to_members(world: &World, author: &Account, group: &str, id: &str, mess
         show(world, &member, Arrived { id, chat: &chat, from: &author.number, message, raw });
     }
     Ok(())
-}
-
-/// What every message of a phone says on its outside.
-fn enveloped(
-    world: &World,
-    stanza: NodeBuilder,
-    author: &Account,
-    id: &str,
-    message: &wa::Message,
-    parts: Vec<Node>,
-) -> Node {
-    let envelope = envelope(message);
-    let mut stanza = stanza
-        .attr("id", id.to_owned())
-        .attr("t", world.now())
-        .attr("notify", author.name.clone())
-        .attr("type", envelope.kind);
-    if let Some(edit) = envelope.edit {
-        stanza = stanza.attr("edit", edit);
-    }
-    let meta = envelope.poll.map(|poll| NodeBuilder::new("meta").attr("polltype", poll).build());
-    stanza.children(meta.into_iter().chain(parts).collect::<Vec<_>>()).build()
 }
