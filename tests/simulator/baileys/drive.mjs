@@ -1,11 +1,20 @@
 // Drives the simulator with Baileys, a client that shares no code with it: pairing by QR and by code, messages both
-// ways, a group, a reconnect, and a setting that a second linked client reads back.
+// ways, a file, a poll with a vote, a group, a reconnect, and a setting that a second linked client reads back.
 //
 //   node drive.mjs http://127.0.0.1:4000
 //
 // Prints a line per step; ends with 1 at the first step that fails, and in any case within the time below.
 
-import makeWASocket, { WA_CERT_DETAILS, DisconnectReason, initAuthCreds, BufferJSON, proto } from 'baileys'
+import { createHash } from 'node:crypto'
+import makeWASocket, {
+    WA_CERT_DETAILS,
+    DisconnectReason,
+    initAuthCreds,
+    BufferJSON,
+    proto,
+    downloadMediaMessage,
+    decryptPollVote,
+} from 'baileys'
 
 const TIME_MAX_MS = 120_000
 const STEP_MAX_MS = 30_000
@@ -23,6 +32,10 @@ function fail(error) {
     process.exit(1)
 }
 process.on('unhandledRejection', fail)
+
+// Media hosts are looked for at the simulator.
+const fetchAnywhere = globalThis.fetch
+globalThis.fetch = (url, options) => fetchAnywhere(String(url).replace(/^https:\/\/[^/]+/, base), options)
 
 async function call(method, path, body) {
     const answer = await fetch(base + path, {
@@ -45,6 +58,15 @@ function waiting(what) {
         keep = (value) => (clearTimeout(late), resolve(value))
     })
     return { promise, keep }
+}
+
+/** Asks until it is so. */
+async function until(what, so) {
+    const late = Date.now() + STEP_MAX_MS
+    while (!(await so())) {
+        if (Date.now() > late) throw new Error(`waited in vain for ${what}`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+    }
 }
 
 /** Session state in memory, as Baileys asks for it. */
@@ -173,6 +195,31 @@ async function main() {
     await post(`/accounts/${BUDI}/messages`, { to: SHOP, text: 'hello yourself' })
     await Promise.all(both)
     says('received by both clients')
+
+    const picture = first.next('message', 'a picture', (m) => m.message?.imageMessage?.caption === 'look')
+    const media = { kind: 'image', data: Buffer.from('a picture').toString('base64'), caption: 'look' }
+    await post(`/accounts/${BUDI}/messages`, { to: SHOP, media })
+    const file = await downloadMediaMessage(await picture, 'buffer', {})
+    if (file.toString() !== 'a picture') throw new Error(`the picture is ${file}`)
+    says('a file downloaded and opened')
+
+    const poll = await first.socket.sendMessage(`${BUDI}@s.whatsapp.net`, {
+        poll: { name: 'Which?', values: ['red', 'blue'], selectableCount: 1 },
+    })
+    await until(`Budi's phone to show the poll`, async () =>
+        (await get(`/accounts/${BUDI}/inbox`)).some((entry) => entry.id === poll.key.id && entry.poll.options.length === 2),
+    )
+    const voted = first.next('message', 'a vote', (m) => m.message?.pollUpdateMessage)
+    await post(`/accounts/${BUDI}/messages`, { to: SHOP, vote: { id: poll.key.id, options: ['blue'] } })
+    const vote = decryptPollVote((await voted).message.pollUpdateMessage.vote, {
+        pollEncKey: poll.message.messageContextInfo.messageSecret,
+        pollCreatorJid: first.auth.creds.me.lid.replace(/:\d+@/, '@'),
+        pollMsgId: poll.key.id,
+        voterJid: (await voted).key.remoteJid,
+    })
+    const blue = createHash('sha256').update('blue').digest('hex')
+    if (Buffer.from(vote.selectedOptions[0]).toString('hex') !== blue) throw new Error('the vote is for something else')
+    says('a poll shown, its vote opened')
 
     const group = await first.socket.groupCreate('Order 42', [`${BUDI}@s.whatsapp.net`, `${SARI}@s.whatsapp.net`])
     await first.socket.sendMessage(group.id, { text: 'to the group' })

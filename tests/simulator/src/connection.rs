@@ -1,13 +1,15 @@
 //! One client's connection: handshake, login or pairing, then stanza by stanza until the end.
 
-use crate::faults::{Action, Fault};
+use crate::account::Account;
+use crate::faults::{self, Action, Fault};
 use crate::handlers;
+use crate::line::{Line, Out};
 use crate::node::{attr, leaf, server_jid};
 use crate::noise::{self, FrameReader};
-use crate::pairing::fresh_ref;
+use crate::pairing::{PendingPair, fresh_ref};
 use crate::simulator::Shared;
 use crate::wa;
-use crate::world::{Line, Out, PendingPair, World, now};
+use crate::world::World;
 use anyhow::{Context, Result};
 use axum::extract::ws::WebSocket;
 use std::sync::Arc;
@@ -19,15 +21,26 @@ use wacore_binary::builder::NodeBuilder;
 /// Codes a pairing client is given; each stands for one QR picture.
 const PAIRING_REFS: usize = 6;
 
+/// A delay that names no length.
+const DELAY_MS_DEFAULT: u64 = 1_000;
+
 /// Who a connection belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Who {
     Pairing(u64),
-    Device(String, u16),
+    Device(Session),
+}
+
+/// A linked device that is logged in.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) account: Arc<Account>,
+    pub(crate) device: u16,
+    pub(crate) line: Line,
 }
 
 pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) -> Result<()> {
-    let refuse_ik = shared.world.lock().await.faults.refuses_ik();
+    let refuse_ik = shared.world.faults().refuses_ik();
     let accepted = noise::accept(socket, &shared.identity, refuse_ik).await?;
     let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
     let (line, mut outgoing) = Line::new(id);
@@ -49,7 +62,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) -> Result<()> 
             }
         }
     });
-    let who = admit(&mut *shared.world.lock().await, &line, &accepted.payload, accepted.client_key)?;
+    let who = admit(&shared.world, &line, &accepted.payload, accepted.client_key)?;
     if let Some(who) = who {
         let mut reader = accepted.reader;
         tokio::select! {
@@ -57,7 +70,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: WebSocket) -> Result<()> 
             () = line.hang_up.notified() => {}
             () = shared.stop.cancelled() => {}
         }
-        leave(&mut *shared.world.lock().await, &who, id);
+        leave(&shared.world, &who, id);
     }
     line.close();
     drop(line);
@@ -81,44 +94,43 @@ async fn receive(shared: &Arc<Shared>, who: &Who, line: &Line, reader: &mut Fram
         if line.swallowed.load(Ordering::Relaxed) {
             continue;
         }
-        let mut world = shared.world.lock().await;
-        if let Who::Device(account, _) = who
-            && let Some(fault) = world.faults.incoming(account, &node)
-            && act(shared, &mut world, who, line, &node, fault).await
-        {
-            continue;
-        }
-        if let Err(error) = handlers::handle(shared, &mut world, who, line, &node).await {
+        let fault = match who {
+            Who::Device(session) => shared.world.faults().incoming(&session.account.number, &node),
+            Who::Pairing(_) => None,
+        };
+        let node = match fault {
+            Some(fault) if fault.action == Action::Corrupt => faults::corrupted(&node),
+            Some(fault) if act(shared, who, line, &node, &fault) => continue,
+            _ => node,
+        };
+        if let Err(error) = handlers::handle(&shared.world, who, line, &node).await {
             tracing::warn!(%error, stanza = %crate::node::summary(&node), "a stanza could not be handled");
         }
-        shared.changed.send_modify(|count| *count += 1);
     }
 }
 
 /// Does what a fault says. Returns whether the stanza ends here.
-async fn act(shared: &Arc<Shared>, world: &mut World, who: &Who, line: &Line, node: &Node, fault: Fault) -> bool {
+fn act(shared: &Arc<Shared>, who: &Who, line: &Line, node: &Node, fault: &Fault) -> bool {
     match fault.action {
         Action::Drop => true,
         Action::Delay => {
             let (shared, who, line, node) = (shared.clone(), who.clone(), line.clone(), node.clone());
-            let wait = Duration::from_millis(fault.delay_ms.unwrap_or(1_000));
+            let until = shared.world.clock.now_ms().saturating_add(fault.delay_ms.unwrap_or(DELAY_MS_DEFAULT));
             tokio::spawn(async move {
-                tokio::time::sleep(wait).await;
-                let mut world = shared.world.lock().await;
-                if let Err(error) = handlers::handle(&shared, &mut world, &who, &line, &node).await {
+                shared.world.clock.sleep_until(until).await;
+                if let Err(error) = handlers::handle(&shared.world, &who, &line, &node).await {
                     tracing::warn!(%error, "a delayed stanza could not be handled");
                 }
-                shared.changed.send_modify(|count| *count += 1);
             });
             true
         }
         Action::Nack if node.tag == "message" => {
             let code = fault.code.as_deref().unwrap_or("463").to_owned();
-            line.send(handlers::message::ack(node, Some(&code)));
+            line.send(handlers::message::ack(&shared.world, node, Some(&code)));
             true
         }
         Action::StreamError => {
-            kick(world, who, line, fault.code.as_deref().unwrap_or("515"));
+            kick(&shared.world, who, line, fault.code.as_deref().unwrap_or("515"));
             true
         }
         Action::Close => {
@@ -134,7 +146,7 @@ async fn act(shared: &Arc<Shared>, world: &mut World, who: &Who, line: &Line, no
 }
 
 /// Ends a device's stream as the server would. `reason` is 401, device_removed, 515, conflict, or empty to just close.
-pub(crate) fn kick(world: &mut World, who: &Who, line: &Line, reason: &str) {
+pub(crate) fn kick(world: &World, who: &Who, line: &Line, reason: &str) {
     let error = |error: NodeBuilder| NodeBuilder::new("stream:error").children([error.build()]).build();
     let coded = |code: &str| NodeBuilder::new("stream:error").attr("code", code.to_owned());
     let goodbye = match reason {
@@ -145,10 +157,13 @@ pub(crate) fn kick(world: &mut World, who: &Who, line: &Line, reason: &str) {
         }
         code => Some(coded(code).build()),
     };
-    if let ("401" | "device_removed", Who::Device(account, device)) = (reason, who)
-        && let Some(companion) = world.companion(account, *device)
-    {
-        companion.removed = true;
+    if let ("401" | "device_removed", Who::Device(session)) = (reason, who) {
+        if let Some(companion) = session.account.state().companions.get_mut(&session.device) {
+            companion.removed = true;
+        }
+        if let Err(error) = handlers::devices_changed(world, &session.account, session.device, false) {
+            tracing::warn!(%error, "the other devices do not know of a removal");
+        }
     }
     if let Some(goodbye) = goodbye {
         line.send(goodbye);
@@ -157,7 +172,7 @@ pub(crate) fn kick(world: &mut World, who: &Who, line: &Line, reason: &str) {
 }
 
 /// The first stanza after the handshake: codes to pair with, `<success/>` or `<failure/>`.
-fn admit(world: &mut World, line: &Line, payload: &wa::ClientPayload, client_key: [u8; 32]) -> Result<Option<Who>> {
+fn admit(world: &World, line: &Line, payload: &wa::ClientPayload, client_key: [u8; 32]) -> Result<Option<Who>> {
     if let Some(registration) = &payload.device_pairing_data {
         let refs: Vec<String> = (0..PAIRING_REFS).map(|_| fresh_ref()).collect();
         let nodes: Vec<Node> = refs.iter().map(|reference| leaf("ref", reference.as_bytes().to_vec())).collect();
@@ -179,42 +194,50 @@ fn admit(world: &mut World, line: &Line, payload: &wa::ClientPayload, client_key
             finish: None,
             done: None,
         };
-        world.pending.insert(line.id, pending);
+        world.pending().insert(line.id, pending);
         return Ok(Some(Who::Pairing(line.id)));
     }
-    let account = payload.username.context("the login names no account")?.to_string();
+    let number = payload.username.context("the login names no account")?.to_string();
     let device = u16::try_from(payload.device.unwrap_or(0))?;
-    let lid = world.accounts.get(&account).map(|account| account.lid_jid(device));
-    let known = world.companion(&account, device).filter(|known| !known.removed && known.noise_key == client_key);
-    let (Some(companion), Some(lid)) = (known, lid) else {
-        line.send(NodeBuilder::new("failure").attr("reason", "401").attr("location", "sim").build());
+    let refused = NodeBuilder::new("failure").attr("reason", "401").attr("location", "sim");
+    let Some(account) = world.account(&number) else {
+        line.send(refused.build());
         return Ok(None);
     };
-    if let Some(earlier) = companion.line.replace(line.clone()) {
-        let conflict = NodeBuilder::new("conflict").attr("type", "replaced").build();
-        earlier.send(NodeBuilder::new("stream:error").children([conflict]).build());
-        earlier.close();
+    {
+        let mut state = account.state();
+        let known = state.companions.get_mut(&device);
+        let Some(companion) = known.filter(|known| !known.removed && known.noise_key == client_key) else {
+            line.send(refused.build());
+            return Ok(None);
+        };
+        if let Some(earlier) = companion.line.replace(line.clone()) {
+            let conflict = NodeBuilder::new("conflict").attr("type", "replaced").build();
+            earlier.send(NodeBuilder::new("stream:error").children([conflict]).build());
+            earlier.close();
+        }
+        companion.went_offline();
     }
-    companion.went_offline();
     line.send(
         NodeBuilder::new("success")
-            .attr("t", now())
+            .attr("t", world.now())
             .attr("props", 27_u32)
-            .attr("lid", lid)
+            .attr("lid", account.lid_jid(device))
             .attr("location", "sim")
             .attr("creation", 1_600_000_000_u64)
             .build(),
     );
-    Ok(Some(Who::Device(account, device)))
+    Ok(Some(Who::Device(Session { account, device, line: line.clone() })))
 }
 
-fn leave(world: &mut World, who: &Who, connection: u64) {
+fn leave(world: &World, who: &Who, connection: u64) {
     match who {
         Who::Pairing(id) => {
-            world.pending.remove(id);
+            world.pending().remove(id);
+            world.pairing.send_modify(|count| *count += 1);
         }
-        Who::Device(account, device) => {
-            if let Some(companion) = world.companion(account, *device)
+        Who::Device(session) => {
+            if let Some(companion) = session.account.state().companions.get_mut(&session.device)
                 && companion.line.as_ref().is_some_and(|line| line.id == connection)
             {
                 companion.line = None;

@@ -13,7 +13,7 @@ pub(crate) const FAULTS_MAX: usize = 256;
 pub(crate) enum Action {
     /// The stanza does not arrive.
     Drop,
-    /// It arrives `delay_ms` later (from the client only).
+    /// It arrives `delay_ms` later by the simulator's clock (from the client only).
     Delay,
     /// It arrives twice (to the client only).
     Duplicate,
@@ -27,7 +27,7 @@ pub(crate) enum Action {
     Close,
     /// The connection stays open and nothing passes any more, until the faults are cleared.
     Swallow,
-    /// Ciphertext to the client is damaged.
+    /// Ciphertext is damaged: to the client, or from it when `match.direction` is `in`.
     Corrupt,
     /// A client's IK handshake is answered with XX.
     RefuseIk,
@@ -85,8 +85,9 @@ impl Faults {
             fault.r#match.direction != Some(Direction::Out)
                 && !matches!(
                     fault.action,
-                    Action::Duplicate | Action::Reorder | Action::Corrupt | Action::RefuseIk | Action::StallOffline
+                    Action::Duplicate | Action::Reorder | Action::RefuseIk | Action::StallOffline
                 )
+                && (fault.action != Action::Corrupt || fault.r#match.direction == Some(Direction::In))
                 && concerns(fault, phone)
                 && matches(&fault.r#match, node)
         })
@@ -140,20 +141,23 @@ fn matches(rule: &Match, node: &Node) -> bool {
     rule.tag.as_ref().is_none_or(|tag| node.tag == tag.as_str()) && is(&rule.r#type, "type") && is(&rule.class, "class")
 }
 
-/// The stanza with the last byte of every `<enc>` changed.
-fn corrupted(node: &Node) -> Node {
+/// Which byte of a ciphertext is damaged, from its end: within the MAC, also where key ids follow it, so that the message
+/// still parses and does not open.
+const CORRUPTED_FROM_END: usize = 12;
+
+/// The stanza with a byte of every `<enc>` changed, at whatever depth.
+pub(crate) fn corrupted(node: &Node) -> Node {
     let mut copy = node.clone();
-    let damaged = children(node).iter().map(|child| {
-        let mut child = child.clone();
-        if child.tag == "enc" {
-            let mut bytes = body(&child);
-            if let Some(last) = bytes.last_mut() {
-                *last ^= 0xff;
-            }
-            child.content = Some(NodeContent::Bytes(bytes));
+    if node.tag == "enc" {
+        let mut bytes = body(node);
+        let place = bytes.len().saturating_sub(CORRUPTED_FROM_END);
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte ^= 0xff;
         }
-        child
-    });
-    copy.content = NodeBuilder::new("message").children(damaged.collect::<Vec<_>>()).build().content;
+        copy.content = Some(NodeContent::Bytes(bytes));
+    } else if !children(node).is_empty() {
+        let damaged: Vec<Node> = children(node).iter().map(corrupted).collect();
+        copy.content = NodeBuilder::new("message").children(damaged).build().content;
+    }
     copy
 }

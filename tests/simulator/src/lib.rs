@@ -4,26 +4,38 @@
 //! gateway and decodes messages with protobufs of its own. What it does not do: check anybody's identity, persist
 //! anything, or pretend to be complete; a stanza it has no handler for is listed under `GET /unanswered`.
 //!
-//! - [`Simulator`]: starts it; [`control`]: its HTTP API, documented in README.md.
-//! - `noise`, `node`, `signal`, `message`: the layers of the protocol.
-//! - `world`: accounts, linked devices, groups; `phone`, `push_name`: what a simulated person's phone does.
+//! - [`Simulator`]: starts it; [`Clock`]: its time; [`control`]: its HTTP API, documented in README.md.
+//! - `noise`, `node`, `signal`, `message`, `attachment`, `poll`: the layers of the protocol.
+//! - `world`: everything there is, and its locks; `account`, `companion`, `group`: its parts; `phone`, `push_name`: what a simulated person's phone does;
+//!   `compose`, `display`, `book`: what it writes, shows and remembers.
 //! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
+mod account;
+mod attachment;
+mod book;
+mod clock;
+mod companion;
+mod compose;
 mod connection;
 pub mod control;
+mod display;
 mod faults;
+mod group;
 mod handlers;
+mod line;
 mod media;
 mod message;
 mod node;
 mod noise;
 mod pairing;
 mod phone;
+mod poll;
 mod push_name;
 mod signal;
 mod simulator;
 mod world;
 
+pub use clock::{ADVANCE_MS_MAX, Clock, Unmoved};
 pub use simulator::Simulator;
 
 /// The protobufs of `proto/wa.proto`.

@@ -8,9 +8,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::sync::Arc;
 
-/// Blobs that are kept; one more is refused.
-const BLOBS_MAX: usize = 10_000;
-
 pub(crate) async fn upload(
     State(shared): State<Arc<Shared>>,
     Path((kind, token)): Path<(String, String)>,
@@ -20,12 +17,10 @@ pub(crate) async fn upload(
     if body.is_empty() {
         return (StatusCode::NOT_FOUND, axum::Json(json!({}))).into_response();
     }
-    let mut world = shared.world.lock().await;
-    if world.media.len() >= BLOBS_MAX {
+    let path = format!("/v/{kind}/{}", hex::encode(token.as_bytes()));
+    if !shared.world.keep_file(path.clone(), body) {
         return StatusCode::INSUFFICIENT_STORAGE.into_response();
     }
-    let path = format!("/v/{kind}/{}", hex::encode(token.as_bytes()));
-    world.media.insert(path.clone(), body.to_vec());
     let url = format!("https://{}{path}", crate::handlers::MEDIA_HOST);
     axum::Json(json!({ "url": url, "direct_path": path })).into_response()
 }
@@ -34,8 +29,8 @@ pub(crate) async fn download(
     State(shared): State<Arc<Shared>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Response {
-    match shared.world.lock().await.media.get(&format!("/v/{kind}/{name}")) {
-        Some(blob) => blob.clone().into_response(),
+    match shared.world.file(&format!("/v/{kind}/{name}")) {
+        Some(blob) => blob.into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

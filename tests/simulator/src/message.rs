@@ -1,4 +1,4 @@
-//! Messages as phones see them: padding, kinds, and what a person would read.
+//! Messages as phones see them: padding, wrappers, and what stands on the outside of the stanza.
 
 use crate::wa;
 use anyhow::{Context, Result, ensure};
@@ -12,41 +12,107 @@ pub(crate) fn pad(message: &wa::Message) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn unpad(padded: &[u8]) -> Result<wa::Message> {
+/// The protobuf's bytes without their padding.
+pub(crate) fn unpad(padded: &[u8]) -> Result<&[u8]> {
     let count = usize::from(*padded.last().context("empty plaintext")?);
     ensure!(count > 0 && count <= padded.len(), "bad padding");
-    Ok(wa::Message::decode(&padded[..padded.len() - count])?)
+    Ok(&padded[..padded.len() - count])
 }
 
 pub(crate) fn text(text: &str) -> wa::Message {
     wa::Message { conversation: Some(text.to_owned()), ..Default::default() }
 }
 
-/// The kind and text that an inbox entry shows. `None` for what no phone displays.
-pub(crate) fn shown(message: &wa::Message) -> Option<(&'static str, Option<String>)> {
-    if let Some(sent) = message.device_sent_message.as_ref().and_then(|sent| sent.message.as_ref()) {
-        return shown(sent);
+/// What is inside the wrappers: a copy for another device, disappearing, to be viewed once, a document with a caption.
+pub(crate) fn content(message: &wa::Message) -> &wa::Message {
+    if let Some(sent) = message.device_sent_message.as_ref().and_then(|sent| sent.message.as_deref()) {
+        return content(sent);
     }
-    if let Some(text) = &message.conversation {
-        return Some(("text", Some(text.clone())));
-    }
-    if let Some(extended) = &message.extended_text_message {
-        return Some(("text", extended.text.clone()));
-    }
-    if let Some(reaction) = &message.reaction_message {
-        return Some(("reaction", reaction.text.clone()));
-    }
-    if let Some(location) = &message.location_message {
-        return Some(("location", location.name.clone()));
-    }
-    if let Some(protocol) = &message.protocol_message {
-        return match (&protocol.edited_message, protocol.r#type) {
-            (Some(edited), _) => Some(("edit", shown(edited).and_then(|(_, text)| text))),
-            (None, Some(kind)) if kind == wa::protocol_message::Type::Revoke as i32 => Some(("delete", None)),
+    let wrappers = [
+        &message.ephemeral_message,
+        &message.view_once_message,
+        &message.view_once_message_v2,
+        &message.view_once_message_v2_extension,
+        &message.document_with_caption_message,
+        &message.edited_message,
+    ];
+    let wrapped = wrappers.into_iter().find_map(|wrapper| wrapper.as_ref()?.message.as_deref());
+    wrapped.map_or(message, content)
+}
+
+pub(crate) fn poll(message: &wa::Message) -> Option<&wa::PollCreationMessage> {
+    let content = content(message);
+    let creation = content.poll_creation_message_v3.as_deref().or(content.poll_creation_message_v2.as_deref());
+    creation.or(content.poll_creation_message.as_deref())
+}
+
+/// What votes on this poll are sealed with. It stands on the message itself or within a wrapper.
+pub(crate) fn secret(message: &wa::Message) -> &[u8] {
+    let sent = message.device_sent_message.as_ref().and_then(|sent| sent.message.as_deref());
+    let places = [Some(message), sent, Some(content(message))];
+    let found = places.into_iter().flatten().find_map(|place| place.message_context_info.as_ref());
+    found.map_or(&[], wa::MessageContextInfo::message_secret)
+}
+
+/// What it says about the message it answers.
+pub(crate) fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
+    let content = content(message);
+    let contexts = [
+        content.extended_text_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.image_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.video_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.audio_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.document_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.sticker_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.location_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.contact_message.as_ref().and_then(|part| part.context_info.as_deref()),
+    ];
+    contexts.into_iter().flatten().next()
+}
+
+/// What the server can see of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) kind: &'static str,
+    pub(crate) media: Option<&'static str>,
+    pub(crate) edit: Option<&'static str>,
+    pub(crate) poll: Option<&'static str>,
+}
+
+pub(crate) fn envelope(message: &wa::Message) -> Envelope {
+    let plain = Envelope { kind: "text", media: None, edit: None, poll: None };
+    let media = |name| Envelope { kind: "media", media: Some(name), ..plain.clone() };
+    let content = content(message);
+    if content.image_message.is_some() {
+        media("image")
+    } else if content.video_message.is_some() {
+        media("video")
+    } else if let Some(audio) = &content.audio_message {
+        media(if audio.ptt() { "ptt" } else { "audio" })
+    } else if content.document_message.is_some() {
+        media("document")
+    } else if content.sticker_message.is_some() {
+        media("sticker")
+    } else if content.contact_message.is_some() {
+        media("vcard")
+    } else if content.location_message.is_some() {
+        media("location")
+    } else if content.reaction_message.is_some() {
+        Envelope { kind: "reaction", ..plain }
+    } else if poll(content).is_some() {
+        Envelope { kind: "poll", poll: Some("creation"), ..plain }
+    } else if content.poll_update_message.is_some() {
+        Envelope { kind: "poll", poll: Some("vote"), ..plain }
+    } else if let Some(protocol) = &content.protocol_message {
+        let edit = match protocol.r#type() {
+            wa::protocol_message::Type::MessageEdit => Some("1"),
+            wa::protocol_message::Type::Revoke if protocol.key.is_some() => Some("7"),
             _ => None,
         };
+        Envelope { edit, ..plain }
+    } else {
+        plain
     }
-    message.sender_key_distribution_message.is_none().then_some(("other", None))
 }
 
 #[cfg(test)]
@@ -56,9 +122,20 @@ mod tests {
     #[test]
     fn padding_comes_off_again_and_bad_padding_is_refused() {
         let message = text("hello");
-        assert_eq!(unpad(&pad(&message)).ok(), Some(message));
+        let padded = pad(&message);
+        assert_eq!(unpad(&padded).ok(), Some(&message.encode_to_vec()[..]));
         assert!(unpad(&[]).is_err());
         assert!(unpad(&[9]).is_err());
         assert!(unpad(&[0]).is_err());
+    }
+
+    #[test]
+    fn wrappers_come_off_however_deep() {
+        let mut wrapped = text("inside");
+        for _ in 0..3 {
+            let inside = wa::FutureProofMessage { message: Some(Box::new(wrapped)) };
+            wrapped = wa::Message { ephemeral_message: Some(Box::new(inside)), ..Default::default() };
+        }
+        assert_eq!(content(&wrapped).conversation(), "inside");
     }
 }

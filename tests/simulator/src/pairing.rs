@@ -1,9 +1,12 @@
 //! Linking a device: what the phone does when a person scans a QR code or types a code.
 
+use crate::account::Account;
+use crate::companion::Companion;
+use crate::line::Line;
 use crate::node::{key32, leaf, message_id, server_jid, uint};
 use crate::noise::{new_keypair, public_key};
 use crate::wa;
-use crate::world::{Account, Companion, World, now};
+use crate::world::World;
 use aes::Aes256;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -14,13 +17,25 @@ use ctr::cipher::{KeyIvInit, StreamCipher};
 use hmac::{Hmac, Mac};
 use prost::Message as _;
 use sha2::Sha256;
-use std::collections::VecDeque;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::{KeyPair, PublicKey};
 
 /// Rounds of the code's key derivation, as the official clients use them.
 const CODE_ROUNDS: u32 = 131_072;
+
+/// A client that waits to be paired.
+pub(crate) struct PendingPair {
+    pub(crate) line: Line,
+    pub(crate) noise_key: [u8; 32],
+    pub(crate) registration: wa::DevicePairingRegistrationData,
+    pub(crate) refs: Vec<String>,
+    /// Phone number, pairing reference and wrapped ephemeral key, once a code was asked for.
+    pub(crate) code: Option<(String, Vec<u8>, Vec<u8>)>,
+    /// Wrapped key bundle and identity, once the code was answered.
+    pub(crate) finish: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) done: Option<(String, u16)>,
+}
 
 /// A reference that stands in one QR code.
 pub(crate) fn fresh_ref() -> String {
@@ -49,48 +64,50 @@ pub(crate) fn read_qr(text: &str) -> Result<Scanned> {
 }
 
 /// The account's phone scans a code; returns the number of the new device.
-pub(crate) fn scan(world: &mut World, account: &str, scanned: &Scanned) -> Result<u16> {
-    let known = |pending: &crate::world::PendingPair| pending.refs.contains(&scanned.reference);
-    let (connection, pending) =
-        world.pending.iter().find(|(_, pending)| known(pending)).context("qr is not of a client that waits")?;
-    ensure!(pending.noise_key == scanned.noise_key, "qr names another noise key than the client's");
-    let connection = *connection;
+pub(crate) fn scan(world: &World, account: &Account, scanned: &Scanned) -> Result<u16> {
+    let connection = {
+        let pending = world.pending();
+        let waits = |pair: &PendingPair| pair.refs.contains(&scanned.reference);
+        let (connection, pair) =
+            pending.iter().find(|(_, pair)| waits(pair)).context("qr is not of a client that waits")?;
+        ensure!(pair.noise_key == scanned.noise_key, "qr names another noise key than the client's");
+        *connection
+    };
     finish(world, account, connection, scanned.identity, &scanned.secret)
 }
 
 /// The phone answers a client that asked for a code; returns its connection and ephemeral key, and the phone's own.
-pub(crate) fn answer_code(world: &mut World, account: &str, code: &str) -> Result<(u64, [u8; 32], KeyPair)> {
+pub(crate) fn answer_code(world: &World, account: &Account, code: &str) -> Result<(u64, [u8; 32], KeyPair)> {
     let ephemeral = new_keypair();
-    let (connection, reference, wrapped) = world
-        .pending
+    let (connection, line, reference, wrapped) = world
+        .pending()
         .iter()
-        .find_map(|(id, pending)| {
-            let (phone, reference, wrapped) = pending.code.as_ref()?;
-            (phone == account).then(|| (*id, reference.clone(), wrapped.clone()))
+        .find_map(|(id, pair)| {
+            let (phone, reference, wrapped) = pair.code.as_ref()?;
+            (*phone == account.number).then(|| (*id, pair.line.clone(), reference.clone(), wrapped.clone()))
         })
         .context("no client waits with a code for this phone")?;
     let theirs = unwrap_ephemeral(&wrapped, code)?;
-    let identity = world.accounts.get(account).context("no such account")?.phone.identity_pub();
     let hello = NodeBuilder::new("link_code_companion_reg").attr("stage", "primary_hello").children([
         leaf("link_code_pairing_wrapped_primary_ephemeral_pub", wrap_ephemeral(&public_key(&ephemeral), code)),
-        leaf("primary_identity_pub", identity.to_vec()),
+        leaf("primary_identity_pub", account.identity_key().to_vec()),
         leaf("link_code_pairing_ref", reference),
     ]);
     let notification = NodeBuilder::new("notification")
         .attr("from", server_jid())
         .attr("type", "link_code_companion_reg")
         .attr("id", message_id())
-        .attr("t", now())
+        .attr("t", world.now())
         .children([hello.build()])
         .build();
-    world.pending.get(&connection).context("the client is gone")?.line.send(notification);
+    line.send(notification);
     Ok((connection, theirs, ephemeral))
 }
 
 /// The client's key bundle has come: open it, derive the secret, link.
 pub(crate) fn finish_code(
-    world: &mut World,
-    account: &str,
+    world: &World,
+    account: &Account,
     connection: u64,
     theirs: &[u8; 32],
     ephemeral: &KeyPair,
@@ -106,18 +123,24 @@ pub(crate) fn finish_code(
         .decrypt(&Nonce::from(nonce), Payload { msg: &bundle[44..], aad: b"" })
         .map_err(|_| anyhow!("key bundle does not open: wrong code"))?;
     ensure!(plain.len() == 96 && plain[..32] == identity, "key bundle names another identity");
-    let own = world.accounts.get(account).context("no such account")?.phone.identity.pair.clone();
-    let identity_shared = own.private_key().calculate_agreement(&PublicKey::from_djb_public_key_bytes(&identity)?)?;
+    let own = account.identity.private_key();
+    let identity_shared = own.calculate_agreement(&PublicKey::from_djb_public_key_bytes(&identity)?)?;
     let secret = hkdf(None, &[&shared[..], &identity_shared[..], &plain[64..96]].concat(), b"adv_secret")?;
     finish(world, account, connection, identity, &secret)
 }
 
-fn finish(world: &mut World, phone: &str, connection: u64, identity: [u8; 32], secret: &[u8]) -> Result<u16> {
-    let pending = world.pending.get(&connection).context("the client is gone")?;
-    ensure!(pending.registration.e_ident.as_deref() == Some(&identity[..]), "identity is not the client's");
-    let (registration, noise_key) = (pending.registration.clone(), pending.noise_key);
-    let account = world.accounts.get_mut(phone).context("no such account")?;
-    let (device, identity_blob) = link(account, noise_key, identity, &registration, secret)?;
+fn finish(world: &World, account: &Account, connection: u64, identity: [u8; 32], secret: &[u8]) -> Result<u16> {
+    let (registration, noise_key, line) = {
+        let pending = world.pending();
+        let pair = pending.get(&connection).context("the client is gone")?;
+        ensure!(pair.registration.e_ident.as_deref() == Some(&identity[..]), "identity is not the client's");
+        (pair.registration.clone(), pair.noise_key, pair.line.clone())
+    };
+    let now = world.now();
+    let (device, identity_blob) = link(account, noise_key, identity, &registration, secret, now)?;
+    if let Some(pair) = world.pending().get_mut(&connection) {
+        pair.done = Some((account.number.clone(), device));
+    }
     let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(false) }.encode_to_vec();
     let success = NodeBuilder::new("pair-success")
         .children([
@@ -135,35 +158,46 @@ fn finish(world: &mut World, phone: &str, connection: u64, identity: [u8; 32], s
         .attr("type", "set")
         .attr("id", message_id())
         .attr("xmlns", "md")
-        .attr("t", now())
+        .attr("t", now)
         .children([success])
         .build();
-    let pending = world.pending.get_mut(&connection).context("the client is gone")?;
-    pending.done = Some((phone.to_owned(), device));
-    pending.line.send(iq);
+    line.send(iq);
     Ok(device)
 }
 
 /// Registers the device; returns its number and the account-signed identity that pair-success carries.
 fn link(
-    account: &mut Account,
+    account: &Account,
     noise_key: [u8; 32],
     identity: [u8; 32],
     registration: &wa::DevicePairingRegistrationData,
     secret: &[u8],
+    now: u64,
 ) -> Result<(u16, Vec<u8>)> {
-    let device = account.next_device;
-    account.next_device += 1;
+    let signed_prekey = (
+        uint(registration.e_skey_id()),
+        key32(registration.e_skey_val().to_vec())?,
+        registration.e_skey_sig().to_vec(),
+    );
+    let device = {
+        let mut state = account.state();
+        let device = state.next_device;
+        state.next_device += 1;
+        let mut companion = Companion::new(noise_key, identity, uint(registration.e_regid()), u32::from(device));
+        companion.signed_prekey = Some(signed_prekey);
+        state.companions.insert(device, companion);
+        device
+    };
     let details = wa::AdvDeviceIdentity {
         raw_id: Some(account.raw_id),
-        timestamp: Some(now()),
+        timestamp: Some(now),
         key_index: Some(u32::from(device)),
     }
     .encode_to_vec();
     let signature = sign(account, &[&[6, 0][..], &details, &identity].concat())?;
     let container = wa::AdvSignedDeviceIdentity {
         details: Some(details),
-        account_signature_key: Some(account.phone.identity_pub().to_vec()),
+        account_signature_key: Some(account.identity_key().to_vec()),
         account_signature: Some(signature),
         device_signature: None,
     }
@@ -172,51 +206,34 @@ fn link(
     mac.update(&container);
     let wrapped =
         wa::AdvSignedDeviceIdentityHmac { hmac: Some(mac.finalize().into_bytes().to_vec()), details: Some(container) };
-    let signed_prekey = (
-        uint(registration.e_skey_id()),
-        key32(registration.e_skey_val().to_vec())?,
-        registration.e_skey_sig().to_vec(),
-    );
-    let companion = Companion {
-        noise_key,
-        identity,
-        registration: uint(registration.e_regid()),
-        key_index: u32::from(device),
-        signed_identity: Vec::new(),
-        signed_prekey: Some(signed_prekey),
-        prekeys: VecDeque::new(),
-        line: None,
-        active: false,
-        offline: Vec::new(),
-        unacknowledged: Vec::new(),
-        has_sync_keys: false,
-        removed: false,
-        held_back: None,
-    };
-    account.companions.insert(device, companion);
     Ok((device, wrapped.encode_to_vec()))
 }
 
 /// The signed list of an account's valid devices, part of every device list.
-pub(crate) fn key_index_list(account: &Account) -> Result<Vec<u8>> {
+pub(crate) fn key_index_list(account: &Account, now: u64) -> Result<Vec<u8>> {
+    let (current, valid_indexes) = {
+        let state = account.state();
+        let valid = state.companions.values().filter(|companion| !companion.removed);
+        (u32::from(state.next_device) - 1, valid.map(|companion| companion.key_index).collect())
+    };
     let details = wa::AdvKeyIndexList {
         raw_id: Some(account.raw_id),
-        timestamp: Some(now()),
-        current_index: Some(u32::from(account.next_device) - 1),
-        valid_indexes: account.companions.values().map(|companion| companion.key_index).collect(),
+        timestamp: Some(now),
+        current_index: Some(current),
+        valid_indexes,
     }
     .encode_to_vec();
     let signature = sign(account, &[&[6, 2][..], &details].concat())?;
     Ok(wa::AdvSignedKeyIndexList {
         details: Some(details),
         account_signature: Some(signature),
-        account_signature_key: Some(account.phone.identity_pub().to_vec()),
+        account_signature_key: Some(account.identity_key().to_vec()),
     }
     .encode_to_vec())
 }
 
 fn sign(account: &Account, message: &[u8]) -> Result<Vec<u8>> {
-    Ok(account.phone.identity.pair.private_key().calculate_signature(message, &mut rand::rng())?.to_vec())
+    Ok(account.identity.private_key().calculate_signature(message, &mut rand::rng())?.to_vec())
 }
 
 fn agree(pair: &KeyPair, theirs: &[u8; 32]) -> Result<Vec<u8>> {

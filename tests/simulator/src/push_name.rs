@@ -6,7 +6,6 @@
 //! HKDF ("WhatsApp Patch Integrity"), as 64 little-endian 16-bit numbers.
 
 use crate::wa;
-use crate::world::now;
 use aes::Aes256;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
@@ -23,13 +22,13 @@ const SET: i32 = 0;
 const SET_IN_MAC: u8 = 1;
 
 /// The patch that makes version 1 of the collection.
-pub(crate) fn patch(name: &str, key_id: &[u8], key: &[u8]) -> Vec<u8> {
+pub(crate) fn patch(name: &str, key_id: &[u8], key: &[u8], now: u64) -> Vec<u8> {
     let expanded = expand::<160>(key, b"WhatsApp Mutation Keys");
     let part = |index: usize| &expanded[index * 32..(index + 1) * 32];
     let (index_key, value_key, value_mac_key, snapshot_key, patch_key) = (part(0), part(1), part(2), part(3), part(4));
 
     let value = wa::SyncActionValue {
-        timestamp: Some(i64::try_from(now()).unwrap_or(0) * 1_000),
+        timestamp: Some(i64::try_from(now).unwrap_or(0) * 1_000),
         push_name_setting: Some(wa::PushNameSetting { name: Some(name.to_owned()) }),
     };
     let action = wa::SyncActionData {

@@ -162,6 +162,10 @@ impl SignalDevice {
         self.sessions.0.contains_key(peer)
     }
 
+    pub(crate) fn forget_session(&mut self, peer: &str) {
+        self.sessions.0.remove(peer);
+    }
+
     pub(crate) async fn start_session(&mut self, peer: &str, b: &Bundle) -> Result<()> {
         let bundle = PreKeyBundle::new(
             b.reg_id,

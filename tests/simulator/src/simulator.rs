@@ -1,5 +1,6 @@
 //! Starting and stopping a simulator: one address for the WebSocket, the control API and the media host.
 
+use crate::clock::{Clock, Unmoved};
 use crate::control;
 use crate::noise::{ServerIdentity, public_key};
 use crate::world::World;
@@ -8,16 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What every connection and every control request works on.
 pub(crate) struct Shared {
-    pub(crate) world: Mutex<World>,
+    pub(crate) world: World,
     pub(crate) identity: ServerIdentity,
     pub(crate) next_connection: AtomicU64,
-    /// Counts everything that happened, for who waits for something to happen.
-    pub(crate) changed: watch::Sender<u64>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -30,15 +28,19 @@ pub struct Simulator {
 impl Simulator {
     /// Listens on `address`; port 0 takes a free one.
     pub async fn start(address: SocketAddr) -> Result<Self> {
+        Self::start_with(address, Clock::system()).await
+    }
+
+    /// As `start`, with a clock of the caller's choice.
+    pub async fn start_with(address: SocketAddr, clock: Clock) -> Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}; choose another port"))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            world: Mutex::new(World::default()),
+            world: World::new(clock),
             identity: ServerIdentity::generate()?,
             next_connection: AtomicU64::new(1),
-            changed: watch::Sender::new(0),
             stop: CancellationToken::new(),
         });
         let router = control::router(shared.clone());
@@ -54,6 +56,11 @@ impl Simulator {
     /// `http://127.0.0.1:PORT`: the base of the control API; the WebSocket is at `/ws/chat`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Moves a manual clock; returns unix milliseconds.
+    pub fn advance(&self, time: std::time::Duration) -> Result<u64, Unmoved> {
+        self.shared.world.clock.advance(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
     pub fn address(&self) -> SocketAddr {

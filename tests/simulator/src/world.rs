@@ -1,294 +1,145 @@
-//! Simulated accounts with their linked devices, and groups. State only; what happens to it is in `handlers` and `phone`.
+//! Everything there is: accounts, groups, clients that wait to be paired, faults, files. State only; what happens to it
+//! is in `handlers` and `phone`.
+//!
+//! Locks. An account has two: `phone` (async; its Signal sessions) and `state` (everything else of it). The rest of the
+//! world has one each for the directory, groups, pending clients, faults, files, unanswered stanzas and presence.
+//!
+//! 1. Only `phone` may be held while another lock is taken, and never two phones at once.
+//! 2. Every other lock is a leaf: taken for a moment, nothing else is taken and nothing is awaited with it held. So a
+//!    holder of `phone` waits for leaves only, and those wait for nobody.
+//! 3. What is awaited with `phone` held is this phone's own encryption. No account waits for another's.
 
+use crate::account::Account;
+use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::signal::{Bundle, SignalDevice};
-use crate::wa;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{Notify, mpsc};
+use crate::group::Group;
+use crate::line::Line;
+use crate::pairing::PendingPair;
+use axum::body::Bytes;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::watch;
 use wacore_binary::{Jid, Node, Server};
 
-/// Stanzas on their way to one client. A client that reads so slowly that it fills up is disconnected, and what it has
-/// not acknowledged waits for its next login.
-pub(crate) const OUTGOING_STANZAS_MAX: usize = 65_536;
-/// Entries of one inbox; the oldest go.
-pub(crate) const INBOX_ENTRIES_MAX: usize = 200_000;
 /// Stanzas without a handler that are remembered.
-pub(crate) const UNANSWERED_MAX: usize = 1_000;
+const UNANSWERED_MAX: usize = 1_000;
+/// Files that the media host keeps; one more is refused.
+pub(crate) const FILES_MAX: usize = 10_000;
 
-/// Unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-pub(crate) enum Out {
-    Node(Box<Node>),
-    Close,
-}
-
-/// The way to one connected client.
-#[derive(Clone)]
-pub(crate) struct Line {
-    pub(crate) id: u64,
-    queue: mpsc::Sender<Out>,
-    /// Set by a fault: the connection stays open and nothing passes any more.
-    pub(crate) swallowed: Arc<std::sync::atomic::AtomicBool>,
-    pub(crate) hang_up: Arc<Notify>,
-}
-
-impl Line {
-    pub(crate) fn new(id: u64) -> (Self, mpsc::Receiver<Out>) {
-        let (queue, outgoing) = mpsc::channel(OUTGOING_STANZAS_MAX);
-        (Self { id, queue, swallowed: Arc::default(), hang_up: Arc::default() }, outgoing)
-    }
-
-    pub(crate) fn send(&self, node: Node) {
-        if self.queue.try_send(Out::Node(Box::new(node))).is_err() {
-            self.hang_up.notify_one();
-        }
-    }
-
-    /// Closes after what is queued has been sent.
-    pub(crate) fn close(&self) {
-        if self.queue.try_send(Out::Close).is_err() {
-            self.hang_up.notify_one();
-        }
-    }
-}
-
-/// A linked device: a real client. Of its keys we hold the public halves only.
-pub(crate) struct Companion {
-    pub(crate) noise_key: [u8; 32],
-    pub(crate) identity: [u8; 32],
-    pub(crate) registration: u32,
-    pub(crate) key_index: u32,
-    pub(crate) signed_identity: Vec<u8>,
-    pub(crate) signed_prekey: Option<(u32, [u8; 32], Vec<u8>)>,
-    pub(crate) prekeys: VecDeque<(u32, [u8; 32])>,
-    pub(crate) line: Option<Line>,
-    /// Logged in and past its start-up: live stanzas go out at once.
-    pub(crate) active: bool,
-    pub(crate) offline: Vec<Node>,
-    /// Sent but not acknowledged; back to `offline` when the connection goes.
-    pub(crate) unacknowledged: Vec<Node>,
-    pub(crate) has_sync_keys: bool,
-    pub(crate) removed: bool,
-    /// A stanza that a fault holds back until the next one has passed it.
-    pub(crate) held_back: Option<Node>,
-}
-
-impl Companion {
-    pub(crate) fn take_bundle(&mut self) -> Option<Bundle> {
-        Some(Bundle {
-            reg_id: self.registration,
-            identity: self.identity,
-            skey: self.signed_prekey.clone()?,
-            prekey: self.prekeys.pop_front(),
-        })
-    }
-
-    /// Live when the client is there, else kept for its next login.
-    pub(crate) fn push(&mut self, node: Node) {
-        match &self.line {
-            Some(line) if self.active => {
-                line.send(node.clone());
-                self.unacknowledged.push(node);
-            }
-            _ => self.offline.push(node),
-        }
-    }
-
-    pub(crate) fn acknowledged(&mut self, id: &str) {
-        self.unacknowledged.retain(|node| node.attrs.get("id").is_none_or(|value| value.as_str() != id));
-    }
-
-    /// What was not acknowledged comes first at the next login.
-    pub(crate) fn went_offline(&mut self) {
-        self.active = false;
-        let mut waiting = std::mem::take(&mut self.unacknowledged);
-        waiting.append(&mut self.offline);
-        self.offline = waiting;
-    }
-}
-
-/// One displayed message.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) seq: u64,
-    pub(crate) id: String,
-    pub(crate) chat: String,
-    pub(crate) from: String,
-    pub(crate) kind: &'static str,
-    pub(crate) text: Option<String>,
-    /// How often this id came over the wire.
-    pub(crate) copies: u32,
-}
-
-/// What a contact does by itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Behaviour {
-    pub(crate) receipts: bool,
-    pub(crate) read: bool,
-    /// Sent back on every text; `{text}` stands for what was received.
-    pub(crate) reply: Option<String>,
+/// A panic of another holder leaves state that is good enough to simulate with.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
-pub(crate) struct Collection {
-    pub(crate) version: u64,
-    pub(crate) patches: Vec<Vec<u8>>,
-}
-
-pub(crate) struct Account {
-    pub(crate) phone_number: String,
-    pub(crate) lid: String,
-    pub(crate) name: String,
-    pub(crate) phone: SignalDevice,
-    pub(crate) raw_id: u32,
-    pub(crate) companions: BTreeMap<u16, Companion>,
-    pub(crate) next_device: u16,
-    pub(crate) inbox: VecDeque<Entry>,
-    pub(crate) next_entry: u64,
-    /// Entry number by sender and id: a repeat is counted, not displayed.
-    pub(crate) seen: HashMap<(String, String), u64>,
-    pub(crate) behaviour: Behaviour,
-    pub(crate) sync_key: (Vec<u8>, Vec<u8>),
-    pub(crate) collections: HashMap<String, Collection>,
-    pub(crate) privacy: BTreeMap<String, String>,
-    pub(crate) blocked: Vec<String>,
-}
-
-impl Account {
-    fn new(phone_number: &str, name: &str) -> Self {
-        let sync_key = (vec![0, 0, 0, 0, 0, 1], rand::random::<[u8; 32]>().to_vec());
-        let named = crate::push_name::patch(name, &sync_key.0, &sync_key.1);
-        let collection = Collection { version: 1, patches: vec![named] };
-        let reversed: String = phone_number.chars().rev().collect();
-        Self {
-            phone_number: phone_number.to_owned(),
-            lid: format!("1{reversed:0>14}"),
-            name: name.to_owned(),
-            phone: SignalDevice::generate(),
-            raw_id: rand::random::<u32>() >> 1,
-            companions: BTreeMap::new(),
-            next_device: 1,
-            inbox: VecDeque::new(),
-            next_entry: 1,
-            seen: HashMap::new(),
-            behaviour: Behaviour { receipts: true, read: true, reply: None },
-            sync_key,
-            collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
-            privacy: BTreeMap::new(),
-            blocked: Vec::new(),
-        }
-    }
-
-    pub(crate) fn phone_jid(&self, device: u16) -> Jid {
-        Jid::pn_device(self.phone_number.as_str(), device)
-    }
-
-    pub(crate) fn lid_jid(&self, device: u16) -> Jid {
-        Jid::lid_device(self.lid.as_str(), device)
-    }
-
-    /// Displays a message, or counts a repeat. Returns whether it is new.
-    pub(crate) fn display(
-        &mut self,
-        id: &str,
-        chat: &str,
-        from: &str,
-        kind: &'static str,
-        text: Option<String>,
-    ) -> bool {
-        let key = (from.to_owned(), id.to_owned());
-        if let Some(seq) = self.seen.get(&key) {
-            let first = self.inbox.front().map_or(0, |entry| entry.seq);
-            let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
-            if let Some(entry) = self.inbox.get_mut(index) {
-                entry.copies += 1;
-            }
-            return false;
-        }
-        let seq = self.next_entry;
-        self.next_entry += 1;
-        self.seen.insert(key, seq);
-        let entry =
-            Entry { seq, id: id.to_owned(), chat: chat.to_owned(), from: from.to_owned(), kind, text, copies: 1 };
-        self.inbox.push_back(entry);
-        if self.inbox.len() > INBOX_ENTRIES_MAX
-            && let Some(oldest) = self.inbox.pop_front()
-        {
-            self.seen.remove(&(oldest.from, oldest.id));
-        }
-        true
-    }
-}
-
-pub(crate) struct Group {
-    pub(crate) id: String,
-    pub(crate) subject: String,
-    pub(crate) description: Option<String>,
-    pub(crate) creator: String,
-    pub(crate) created: u64,
-    /// Phone number, and whether it is an admin.
-    pub(crate) members: BTreeMap<String, bool>,
-}
-
-/// A client that waits to be paired.
-pub(crate) struct PendingPair {
-    pub(crate) line: Line,
-    pub(crate) noise_key: [u8; 32],
-    pub(crate) registration: wa::DevicePairingRegistrationData,
-    pub(crate) refs: Vec<String>,
-    /// Phone number, pairing reference and wrapped ephemeral key, once a code was asked for.
-    pub(crate) code: Option<(String, Vec<u8>, Vec<u8>)>,
-    /// Wrapped key bundle and identity, once the code was answered.
-    pub(crate) finish: Option<(Vec<u8>, Vec<u8>)>,
-    pub(crate) done: Option<(String, u16)>,
-}
-
-#[derive(Default)]
-pub(crate) struct World {
-    pub(crate) accounts: HashMap<String, Account>,
+struct Directory {
+    accounts: HashMap<String, Arc<Account>>,
     /// Lid to phone number.
-    pub(crate) lids: HashMap<String, String>,
-    pub(crate) groups: HashMap<String, Group>,
-    pub(crate) pending: HashMap<u64, PendingPair>,
-    pub(crate) faults: Faults,
-    pub(crate) media: HashMap<String, Vec<u8>>,
-    pub(crate) unanswered: Vec<String>,
-    pub(crate) messages: u64,
+    lids: HashMap<String, String>,
+}
+
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    directory: RwLock<Directory>,
+    groups: Mutex<HashMap<String, Group>>,
+    pending: Mutex<HashMap<u64, PendingPair>>,
+    /// Counts what clients that wait to be paired did.
+    pub(crate) pairing: watch::Sender<u64>,
+    faults: Mutex<Faults>,
+    files: RwLock<HashMap<String, Bytes>>,
+    unanswered: Mutex<Vec<String>>,
+    messages: AtomicU64,
 }
 
 impl World {
-    /// Adds an account, or leaves the one that is there.
-    pub(crate) fn add_account(&mut self, phone_number: &str, name: &str) {
-        if !self.accounts.contains_key(phone_number) {
-            let account = Account::new(phone_number, name);
-            self.lids.insert(account.lid.clone(), phone_number.to_owned());
-            self.accounts.insert(phone_number.to_owned(), account);
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            directory: RwLock::default(),
+            groups: Mutex::default(),
+            pending: Mutex::default(),
+            pairing: watch::Sender::new(0),
+            faults: Mutex::default(),
+            files: RwLock::default(),
+            unanswered: Mutex::default(),
+            messages: AtomicU64::new(0),
         }
     }
 
-    /// Any user address, by phone or by lid: the account's number and the device.
-    pub(crate) fn resolve(&self, jid: &Jid) -> Option<(String, u16)> {
-        let phone_number = match jid.server {
-            Server::Pn => jid.user.to_string(),
-            Server::Lid => self.lids.get(jid.user.as_str())?.clone(),
-            _ => return None,
-        };
-        self.accounts.contains_key(&phone_number).then_some((phone_number, jid.device))
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now_ms() / 1_000
     }
 
-    pub(crate) fn companion(&mut self, account: &str, device: u16) -> Option<&mut Companion> {
-        self.accounts.get_mut(account)?.companions.get_mut(&device)
+    /// Adds an account, or leaves the one that is there.
+    pub(crate) fn add_account(&self, number: &str, name: &str) {
+        if self.account(number).is_none() {
+            // Its keys take a while to make: outside the lock. Who comes second leaves what is there.
+            let account = Arc::new(Account::new(number, name, self.now()));
+            let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+            if !directory.accounts.contains_key(number) {
+                directory.lids.insert(account.lid.clone(), number.to_owned());
+                directory.accounts.insert(number.to_owned(), account);
+            }
+        }
+    }
+
+    pub(crate) fn account(&self, number: &str) -> Option<Arc<Account>> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner).accounts.get(number).cloned()
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner).accounts.values().cloned().collect()
+    }
+
+    /// Any user address, by phone or by lid: the account and the device.
+    pub(crate) fn resolve(&self, jid: &Jid) -> Option<(Arc<Account>, u16)> {
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        let number = match jid.server {
+            Server::Pn => jid.user.as_str(),
+            Server::Lid => directory.lids.get(jid.user.as_str())?,
+            _ => return None,
+        };
+        Some((directory.accounts.get(number)?.clone(), jid.device))
+    }
+
+    pub(crate) fn groups(&self) -> MutexGuard<'_, HashMap<String, Group>> {
+        locked(&self.groups)
+    }
+
+    /// A copy of the group as it is now.
+    pub(crate) fn group(&self, id: &str) -> Option<Group> {
+        self.groups().get(id).cloned()
+    }
+
+    pub(crate) fn pending(&self) -> MutexGuard<'_, HashMap<u64, PendingPair>> {
+        locked(&self.pending)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    pub(crate) fn file(&self, path: &str) -> Option<Bytes> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// Returns whether there was room.
+    pub(crate) fn keep_file(&self, path: String, file: Bytes) -> bool {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let room = files.len() < FILES_MAX;
+        if room {
+            files.insert(path, file);
+        }
+        room
     }
 
     /// Sends a stanza to a linked device, past the faults that are set for it.
-    pub(crate) fn deliver(&mut self, account: &str, device: u16, node: Node) {
-        let nodes = self.faults.outgoing(account, node);
-        let Some(companion) = self.companion(account, device) else { return };
+    pub(crate) fn deliver(&self, account: &Account, device: u16, node: Node) {
+        let nodes = self.faults().outgoing(&account.number, node);
+        let mut state = account.state();
+        let Some(companion) = state.companions.get_mut(&device) else { return };
         for (node, hold) in nodes {
             if hold {
                 companion.held_back = Some(node);
@@ -301,20 +152,53 @@ impl World {
         }
     }
 
-    pub(crate) fn note_unanswered(&mut self, what: String) {
-        if self.unanswered.len() < UNANSWERED_MAX {
-            self.unanswered.push(what);
+    /// To every linked device of an account but one.
+    pub(crate) fn deliver_to_all(&self, account: &Account, but: Option<u16>, node: &Node) {
+        let devices = account.state().live_devices();
+        for device in devices.into_iter().filter(|device| Some(*device) != but) {
+            self.deliver(account, device, node.clone());
         }
     }
-}
 
-impl World {
-    /// The server's acknowledgement, past the faults for stanzas to the client.
-    pub(crate) fn deliver_ack(&mut self, line: &Line, account: &str, ack: Node) {
-        for (node, hold) in self.faults.outgoing(account, ack) {
-            if !hold {
-                line.send(node);
-            }
+    /// To a linked device if it is there now; not kept for later and not confirmed.
+    pub(crate) fn flash(&self, account: &Account, device: u16, node: &Node) {
+        let nodes = self.faults().outgoing(&account.number, node.clone());
+        let state = account.state();
+        let Some(companion) = state.companions.get(&device) else { return };
+        for (node, _) in nodes.into_iter().filter(|(_, hold)| !hold) {
+            companion.flash(node);
         }
+    }
+
+    pub(crate) fn flash_to_all(&self, account: &Account, node: &Node) {
+        let devices = account.state().live_devices();
+        devices.into_iter().for_each(|device| self.flash(account, device, node));
+    }
+
+    /// The server's acknowledgement, past the faults for stanzas to the client.
+    pub(crate) fn deliver_ack(&self, line: &Line, account: &Account, ack: Node) {
+        let nodes = self.faults().outgoing(&account.number, ack);
+        for (node, _) in nodes.into_iter().filter(|(_, hold)| !hold) {
+            line.send(node);
+        }
+    }
+
+    pub(crate) fn note_unanswered(&self, what: String) {
+        let mut unanswered = locked(&self.unanswered);
+        if unanswered.len() < UNANSWERED_MAX {
+            unanswered.push(what);
+        }
+    }
+
+    pub(crate) fn unanswered(&self) -> Vec<String> {
+        locked(&self.unanswered).clone()
+    }
+
+    pub(crate) fn count_message(&self) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::net::SocketAddr;
-use whatsapp_simulator::Simulator;
+use whatsapp_simulator::{Clock, Simulator};
 
 /// A WhatsApp server and its phones on loopback.
 #[derive(Parser)]
@@ -13,6 +13,9 @@ struct Options {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Time stands still until `POST /clock` moves it.
+    #[arg(long)]
+    manual_clock: bool,
 }
 
 #[tokio::main]
@@ -23,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();
-    let simulator = Simulator::start(SocketAddr::new(options.host, options.port)).await?;
+    let clock = if options.manual_clock { Clock::manual() } else { Clock::system() };
+    let simulator = Simulator::start_with(SocketAddr::new(options.host, options.port), clock).await?;
     println!("{}", serde_json::json!({ "url": simulator.url(), "root": simulator.root_key_hex() }));
     tokio::signal::ctrl_c().await?;
     Ok(())

@@ -1,37 +1,41 @@
 //! App state: collections of encrypted patches. As the real server, it cannot read them: it checks the base version,
 //! stamps the new one, keeps the patch, and gives it to whoever is behind.
 
+use crate::account::Collection;
+use crate::connection::Session;
 use crate::node::{attr, body, child, children, leaf, message_id, result};
 use crate::wa;
-use crate::world::{Account, Collection, Line, World, now};
-use anyhow::{Context, Result};
+use crate::world::World;
+use anyhow::Result;
 use prost::Message as _;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-pub(super) fn handle(world: &mut World, account: &str, device: u16, line: &Line, node: &Node) -> Result<()> {
-    let owner = world.accounts.get_mut(account).context("no such account")?;
+pub(super) fn handle(world: &World, session: &Session, node: &Node) -> Result<()> {
     let mut answers = Vec::new();
     let mut changed = Vec::new();
-    for request in child(node, "sync").map(children).unwrap_or_default() {
-        let name = attr(request, "name");
-        let base: u64 = attr(request, "version").parse().unwrap_or(0);
-        let collection = owner.collections.entry(name.clone()).or_default();
-        match child(request, "patch") {
-            Some(patch) if base == collection.version => {
-                append(collection, &body(patch))?;
-                changed.push((name.clone(), collection.version));
-                answers.push(
-                    NodeBuilder::new("collection").attr("name", name).attr("version", collection.version).build(),
-                );
+    {
+        let mut owner = session.account.state();
+        for request in child(node, "sync").map(children).unwrap_or_default() {
+            let name = attr(request, "name");
+            let base: u64 = attr(request, "version").parse().unwrap_or(0);
+            let collection = owner.collections.entry(name.clone()).or_default();
+            match child(request, "patch") {
+                Some(patch) if base == collection.version => {
+                    append(collection, &body(patch))?;
+                    changed.push((name.clone(), collection.version));
+                    answers.push(
+                        NodeBuilder::new("collection").attr("name", name).attr("version", collection.version).build(),
+                    );
+                }
+                Some(_) => answers.push(conflict(&name, collection.version)),
+                None => answers.push(behind(&name, collection, base)),
             }
-            Some(_) => answers.push(conflict(&name, collection.version)),
-            None => answers.push(behind(&name, collection, base)),
         }
     }
-    line.send(result(node, vec![NodeBuilder::new("sync").children(answers).build()]));
+    session.line.send(result(node, vec![NodeBuilder::new("sync").children(answers).build()]));
     for (name, version) in changed {
-        notify_others(world, account, device, &name, version);
+        notify_others(world, session, &name, version);
     }
     Ok(())
 }
@@ -66,22 +70,14 @@ fn behind(name: &str, collection: &Collection, base: u64) -> Node {
     answer.children([NodeBuilder::new("patches").children(patches).build()]).build()
 }
 
-fn notify_others(world: &mut World, account: &str, author: u16, name: &str, version: u64) {
-    let Some(owner) = world.accounts.get(account) else { return };
-    let (from, others) = (owner.phone_jid(0), devices_but(owner, author));
-    for device in others {
-        let news = NodeBuilder::new("collection").attr("name", name.to_owned()).attr("version", version).build();
-        let notification = NodeBuilder::new("notification")
-            .attr("from", from.clone())
-            .attr("type", "server_sync")
-            .attr("id", message_id())
-            .attr("t", now())
-            .children([news])
-            .build();
-        world.deliver(account, device, notification);
-    }
-}
-
-fn devices_but(account: &Account, author: u16) -> Vec<u16> {
-    account.companions.keys().copied().filter(|device| *device != author).collect()
+fn notify_others(world: &World, session: &Session, name: &str, version: u64) {
+    let news = NodeBuilder::new("collection").attr("name", name.to_owned()).attr("version", version).build();
+    let notification = NodeBuilder::new("notification")
+        .attr("from", session.account.phone_jid(0))
+        .attr("type", "server_sync")
+        .attr("id", message_id())
+        .attr("t", world.now())
+        .children([news])
+        .build();
+    world.deliver_to_all(&session.account, Some(session.device), &notification);
 }

@@ -1,76 +1,75 @@
 //! What the server answers, one file per stanza family. Every stanza gets its answer; one without a handler is listed.
 
 mod app_state;
+mod call;
+pub(crate) use call::{Call, end as end_call, offer as offer_call};
+mod devices;
+pub(crate) use devices::{changed as devices_changed, take_bundle};
 mod groups;
 pub(crate) use groups::create as create_group;
 mod keys;
+pub(crate) use keys::bundle_parts;
 pub(crate) mod message;
 mod pairing;
+mod picture;
+pub(crate) use picture::{PICTURE_BYTES_MAX, Picture, change as change_picture};
+mod presence;
+pub(crate) use presence::{Presence, change as change_presence};
 mod receipt;
 mod session;
 pub(crate) use session::MEDIA_HOST;
 mod settings;
 mod usync;
 
-use crate::connection::Who;
-use crate::node::{attr, children, summary};
-use crate::simulator::Shared;
-use crate::world::{Line, World};
+use crate::connection::{Session, Who};
+use crate::line::Line;
+use crate::node::{attr, children, iq_error, summary};
+use crate::world::World;
 use anyhow::Result;
-use std::sync::Arc;
 use wacore_binary::Node;
 
-pub(crate) async fn handle(shared: &Arc<Shared>, world: &mut World, who: &Who, line: &Line, node: &Node) -> Result<()> {
-    let Who::Device(account, device) = who else {
+pub(crate) async fn handle(world: &World, who: &Who, line: &Line, node: &Node) -> Result<()> {
+    let Who::Device(session) = who else {
         return pairing::handle(world, who, line, node);
     };
     match node.tag.as_ref() {
-        "iq" => iq(world, account, *device, line, node).await,
-        "message" => message::handle(world, account, *device, line, node).await,
-        "receipt" => {
-            receipt::handle(world, account, *device, line, node);
-            Ok(())
-        }
+        "iq" => return iq(world, session, node).await,
+        "message" => return message::handle(world, session, node).await,
+        "receipt" => return receipt::handle(world, session, node).await,
         "ack" => {
-            if let Some(companion) = world.companion(account, *device) {
-                companion.acknowledged(&attr(node, "id"));
+            if let Some(companion) = session.account.state().companions.get_mut(&session.device) {
+                companion.unacknowledged.confirm(&attr(node, "id"));
             }
-            Ok(())
         }
-        "ib" => {
-            session::info(world, account, *device, line, node);
-            Ok(())
-        }
-        // Shown to nobody yet; the server has nothing to answer.
-        "presence" | "chatstate" => Ok(()),
-        _ => {
-            world.note_unanswered(summary(node));
-            shared.changed.send_modify(|count| *count += 1);
-            Ok(())
-        }
+        "ib" => session::info(world, session, node),
+        "presence" | "chatstate" => presence::handle(world, session, node),
+        "call" => call::handle(world, session, node),
+        _ => world.note_unanswered(summary(node)),
     }
+    Ok(())
 }
 
-async fn iq(world: &mut World, account: &str, device: u16, line: &Line, node: &Node) -> Result<()> {
+async fn iq(world: &World, session: &Session, node: &Node) -> Result<()> {
     if matches!(attr(node, "type").as_str(), "result" | "error") {
         return Ok(());
     }
     let first = children(node).first().map(|child| child.tag.to_string()).unwrap_or_default();
     match attr(node, "xmlns").as_str() {
-        "encrypt" => keys::handle(world, account, device, line, node, &first),
-        "usync" => usync::handle(world, line, node),
-        "w:sync:app:state" => app_state::handle(world, account, device, line, node),
-        "w:g2" => groups::handle(world, account, line, node, &first),
+        "encrypt" => return keys::handle(world, session, node, &first).await,
+        "usync" => return usync::handle(world, &session.line, node),
+        "w:sync:app:state" => return app_state::handle(world, session, node),
+        "w:g2" => return groups::handle(world, session, node, &first),
         "passive" | "w:p" | "urn:xmpp:ping" | "md" | "abt" | "w:m" | "urn:xmpp:whatsapp:dirty" | "w:stats" => {
-            session::handle(world, account, device, line, node, &first).await
+            return session::handle(world, session, node, &first).await;
         }
-        "privacy" | "blocklist" | "status" | "disappearing_mode" | "w:profile:picture" => {
-            settings::handle(world, account, line, node, &first)
+        "privacy" | "blocklist" | "status" | "disappearing_mode" => {
+            settings::handle(session, node, &first);
         }
+        "w:profile:picture" => picture::handle(world, session, node),
         _ => {
             world.note_unanswered(summary(node));
-            line.send(crate::node::iq_error(node, 501, "feature-not-implemented"));
-            Ok(())
+            session.line.send(iq_error(node, 501, "feature-not-implemented"));
         }
     }
+    Ok(())
 }

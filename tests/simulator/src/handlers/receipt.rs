@@ -1,12 +1,14 @@
 //! Receipts from a linked device: they confirm what it received, and travel on to the sender.
 
-use crate::connection::confirms;
+use crate::connection::{Session, confirms};
 use crate::node::{attr, attr_jid, child, children};
-use crate::world::{Line, World, now};
+use crate::phone;
+use crate::world::World;
+use anyhow::Result;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, Server};
 
-pub(super) fn handle(world: &mut World, account: &str, device: u16, line: &Line, node: &Node) {
+pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Result<()> {
     let mut ack = NodeBuilder::new("ack").attr("class", "receipt").attr("id", attr(node, "id"));
     if let Some(to) = attr_jid(node, "to") {
         ack = ack.attr("from", to);
@@ -14,30 +16,37 @@ pub(super) fn handle(world: &mut World, account: &str, device: u16, line: &Line,
     if !attr(node, "type").is_empty() {
         ack = ack.attr("type", attr(node, "type"));
     }
-    line.send(ack.build());
+    session.line.send(ack.build());
     if confirms(node)
-        && let Some(companion) = world.companion(account, device)
+        && let Some(companion) = session.account.state().companions.get_mut(&session.device)
     {
-        companion.acknowledged(&attr(node, "id"));
+        companion.unacknowledged.confirm(&attr(node, "id"));
         for item in child(node, "list").map(children).unwrap_or_default() {
-            companion.acknowledged(&attr(item, "id"));
+            companion.unacknowledged.confirm(&attr(item, "id"));
         }
     }
-    relay(world, account, device, node);
+    if attr(node, "type") == "retry" {
+        // In a group the author is the participant.
+        let author = attr_jid(node, "participant").or_else(|| attr_jid(node, "to"));
+        if let Some((author, 0)) = author.and_then(|author| world.resolve(&author)) {
+            return phone::send_again(world, &author, &session.account, session.device, node).await;
+        }
+    }
+    relay(world, session, node);
+    Ok(())
 }
 
-fn relay(world: &mut World, account: &str, device: u16, node: &Node) {
+fn relay(world: &World, session: &Session, node: &Node) {
     let Some(to) = attr_jid(node, "to") else { return };
     let Some((target, only)) = world.resolve(&to) else { return };
-    let Some(sender) = world.accounts.get(account) else { return };
-    let from = if to.server == Server::Lid { sender.lid_jid(device) } else { sender.phone_jid(device) };
-    let Some(receiver) = world.accounts.get(&target) else { return };
-    let devices: Vec<u16> = receiver.companions.keys().copied().filter(|d| only == 0 || only == *d).collect();
-    for target_device in devices {
+    let by_lid = to.server == Server::Lid;
+    let from = if by_lid { session.account.lid_jid(session.device) } else { session.account.phone_jid(session.device) };
+    let devices = target.state().live_devices();
+    for device in devices.into_iter().filter(|device| only == 0 || only == *device) {
         let mut relayed = node.clone();
         relayed.attrs.0.retain(|(key, _)| key != "to");
         relayed.attrs.insert("from", from.clone());
-        relayed.attrs.insert("t", now());
-        world.deliver(&target, target_device, relayed);
+        relayed.attrs.insert("t", world.now());
+        world.deliver(&target, device, relayed);
     }
 }

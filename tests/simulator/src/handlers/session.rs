@@ -1,47 +1,50 @@
 //! Login, pings, the offline queue, media hosts, unlinking.
 
+use crate::connection::Session;
+use crate::handlers::devices_changed;
+use crate::line::Line;
 use crate::node::{attr, child, result, server_jid};
 use crate::phone;
-use crate::world::{Line, World, now};
+use crate::world::World;
 use anyhow::{Context, Result};
+use std::sync::Arc;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 /// The host that media addresses name; clients map it to the simulator.
 pub(crate) const MEDIA_HOST: &str = "media.simulator.invalid";
 
-pub(super) async fn handle(
-    world: &mut World,
-    account: &str,
-    device: u16,
-    line: &Line,
-    node: &Node,
-    first: &str,
-) -> Result<()> {
+pub(super) async fn handle(world: &World, session: &Session, node: &Node, first: &str) -> Result<()> {
+    let line = &session.line;
     match (attr(node, "xmlns").as_str(), first) {
         ("w:p" | "urn:xmpp:ping", _) => {
             let pong = NodeBuilder::new("iq")
                 .attr("from", server_jid())
                 .attr("id", attr(node, "id"))
                 .attr("type", "result")
-                .attr("t", now());
+                .attr("t", world.now());
             line.send(pong.build());
         }
         ("passive", "active") => {
             line.send(result(node, vec![]));
-            let companion = world.companion(account, device).context("no such device")?;
-            companion.active = true;
-            let waiting = companion.offline.len();
+            let waiting = {
+                let mut state = session.account.state();
+                let companion = state.companions.get_mut(&session.device).context("no such device")?;
+                companion.active = true;
+                companion.offline.len()
+            };
             if waiting == 0 {
-                flush_offline(world, account, device, line);
+                flush_offline(world, session);
             } else {
                 preview(line, waiting);
             }
-            phone::share_sync_keys(world, account, device).await?;
+            phone::share_sync_keys(world, &session.account, session.device).await?;
+            phone::give_history(world, &session.account, session.device).await?;
         }
         ("md", "remove-companion-device") => {
             line.send(result(node, vec![]));
-            world.companion(account, device).context("no such device")?.removed = true;
+            session.account.state().companions.get_mut(&session.device).context("no such device")?.removed = true;
+            devices_changed(world, &session.account, session.device, false)?;
         }
         ("abt", _) => {
             let props = NodeBuilder::new("props")
@@ -70,9 +73,9 @@ pub(super) async fn handle(
 }
 
 /// `<ib>` from a client: it asks for a batch of what waited for it.
-pub(super) fn info(world: &mut World, account: &str, device: u16, line: &Line, node: &Node) {
+pub(super) fn info(world: &World, session: &Session, node: &Node) {
     if child(node, "offline_batch").is_some() {
-        flush_offline(world, account, device, line);
+        flush_offline(world, session);
     }
 }
 
@@ -87,18 +90,21 @@ fn preview(line: &Line, waiting: usize) {
     line.send(NodeBuilder::new("ib").attr("from", server_jid()).children([preview]).build());
 }
 
-fn flush_offline(world: &mut World, account: &str, device: u16, line: &Line) {
-    let stalled = world.faults.stalls_offline(account);
-    let Some(companion) = world.companion(account, device) else { return };
+fn flush_offline(world: &World, session: &Session) {
+    let stalled = world.faults().stalls_offline(&session.account.number);
+    let mut state = session.account.state();
+    let Some(companion) = state.companions.get_mut(&session.device) else { return };
     let waiting = std::mem::take(&mut companion.offline);
     let count = waiting.len();
-    for mut node in waiting {
+    for node in waiting {
+        let mut node = (*node).clone();
         node.attrs.insert("offline", "0");
-        line.send(node.clone());
-        companion.unacknowledged.push(node);
+        let node = Arc::new(node);
+        session.line.send(node.clone());
+        companion.unacknowledged.add(node);
     }
     if !stalled {
         let done = NodeBuilder::new("offline").attr("count", count).build();
-        line.send(NodeBuilder::new("ib").attr("from", server_jid()).children([done]).build());
+        session.line.send(NodeBuilder::new("ib").attr("from", server_jid()).children([done]).build());
     }
 }

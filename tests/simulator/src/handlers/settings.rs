@@ -1,16 +1,16 @@
 //! Privacy, block list, profile: what is set is there for the next one who asks.
 
-use crate::node::{attr, attr_jid, child, children, iq_error, result};
-use crate::world::{Line, World};
-use anyhow::{Context, Result};
+use crate::connection::Session;
+use crate::node::{attr, attr_jid, child, children, result};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 const PRIVACY_CATEGORIES: [&str; 8] =
     ["last", "online", "profile", "status", "groupadd", "readreceipts", "calladd", "messages"];
 
-pub(super) fn handle(world: &mut World, account: &str, line: &Line, node: &Node, first: &str) -> Result<()> {
-    let owner = world.accounts.get_mut(account).context("no such account")?;
+pub(super) fn handle(session: &Session, node: &Node, first: &str) {
+    let line = &session.line;
+    let mut owner = session.account.state();
     let sets = attr(node, "type") == "set";
     match (attr(node, "xmlns").as_str(), first) {
         ("privacy", "privacy") => {
@@ -40,8 +40,6 @@ pub(super) fn handle(world: &mut World, account: &str, line: &Line, node: &Node,
                 owner.blocked.iter().map(|jid| NodeBuilder::new("item").attr("jid", jid.clone()).build()).collect();
             line.send(result(node, vec![NodeBuilder::new("list").children(items).build()]));
         }
-        ("w:profile:picture", _) => line.send(iq_error(node, 404, "item-not-found")),
         _ => line.send(result(node, vec![])),
     }
-    Ok(())
 }

@@ -1,13 +1,15 @@
 //! Who is on WhatsApp, with which devices.
 
+use crate::account::Account;
+use crate::line::Line;
 use crate::node::{attr, attr_jid, body, child, children, result};
 use crate::pairing::key_index_list;
-use crate::world::{Account, Line, World, now};
+use crate::world::World;
 use anyhow::{Context, Result};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 
-pub(super) fn handle(world: &mut World, line: &Line, node: &Node) -> Result<()> {
+pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
     let request = child(node, "usync").context("no usync")?;
     let asked: Vec<String> = child(request, "query")
         .map(|query| children(query).iter().map(|child| child.tag.to_string()).collect())
@@ -17,12 +19,15 @@ pub(super) fn handle(world: &mut World, line: &Line, node: &Node) -> Result<()> 
         let phone = child(user, "contact").map(|contact| String::from_utf8_lossy(&body(contact)).into_owned());
         let jid = attr_jid(user, "jid").or_else(|| phone.map(|phone| Jid::pn(phone.trim_start_matches('+'))));
         let Some(jid) = jid else { continue };
-        let known = world.resolve(&jid).and_then(|(account, _)| world.accounts.get(&account));
+        let known = world.resolve(&jid).map(|(account, _)| account);
         let mut answer = NodeBuilder::new("user").attr("jid", jid.to_non_ad());
-        if let (Server::Lid, Some(account)) = (jid.server, known) {
+        if let (Server::Lid, Some(account)) = (jid.server, &known) {
             answer = answer.attr("pn_jid", account.phone_jid(0));
         }
-        let parts = asked.iter().filter_map(|part| answer_part(part, known).transpose()).collect::<Result<Vec<_>>>()?;
+        let parts = asked
+            .iter()
+            .filter_map(|part| answer_part(world, part, known.as_deref()).transpose())
+            .collect::<Result<Vec<_>>>()?;
         users.push(answer.children(parts).build());
     }
     let answer = NodeBuilder::new("usync")
@@ -37,25 +42,28 @@ pub(super) fn handle(world: &mut World, line: &Line, node: &Node) -> Result<()> 
     Ok(())
 }
 
-fn answer_part(part: &str, known: Option<&Account>) -> Result<Option<Node>> {
+fn answer_part(world: &World, part: &str, known: Option<&Account>) -> Result<Option<Node>> {
     Ok(match (part, known) {
         ("contact", known) => {
             let there = if known.is_some() { "in" } else { "out" };
             Some(NodeBuilder::new("contact").attr("type", there).build())
         }
-        ("devices", Some(account)) => Some(devices(account)?),
+        ("devices", Some(account)) => Some(devices(world, account)?),
         ("lid", Some(account)) => Some(NodeBuilder::new("lid").attr("val", account.lid_jid(0)).build()),
-        ("status", Some(_)) => Some(NodeBuilder::new("status").attr("t", now()).bytes(b"simulated".to_vec()).build()),
+        ("status", Some(_)) => {
+            Some(NodeBuilder::new("status").attr("t", world.now()).bytes(b"simulated".to_vec()).build())
+        }
         _ => None,
     })
 }
 
-fn devices(account: &Account) -> Result<Node> {
+fn devices(world: &World, account: &Account) -> Result<Node> {
     let mut list = vec![NodeBuilder::new("device").attr("id", 0_u32).build()];
-    for (id, companion) in account.companions.iter().filter(|(_, companion)| !companion.removed) {
+    for (id, companion) in account.state().companions.iter().filter(|(_, companion)| !companion.removed) {
         list.push(NodeBuilder::new("device").attr("id", *id).attr("key-index", companion.key_index).build());
     }
-    let index_list = NodeBuilder::new("key-index-list").attr("ts", now()).bytes(key_index_list(account)?).build();
+    let now = world.now();
+    let index_list = NodeBuilder::new("key-index-list").attr("ts", now).bytes(key_index_list(account, now)?).build();
     Ok(NodeBuilder::new("devices")
         .children([NodeBuilder::new("device-list").children(list).build(), index_list])
         .build())

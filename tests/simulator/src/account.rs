@@ -1,0 +1,185 @@
+//! A simulated account: what stays the same for its life, and what changes, behind its own locks.
+
+use crate::book::Book;
+use crate::companion::Companion;
+use crate::display::Shown;
+use crate::handlers::{Call, Picture, Presence};
+use crate::phone::Prepared;
+use crate::signal::SignalDevice;
+use crate::world::locked;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use wacore_binary::Jid;
+use wacore_libsignal::protocol::IdentityKeyPair;
+
+/// Entries of one inbox; the oldest go.
+pub(crate) const INBOX_ENTRIES_MAX: usize = 200_000;
+
+/// The hidden number that stands for a phone number.
+pub(crate) fn lid_of(phone_number: &str) -> String {
+    let reversed: String = phone_number.chars().rev().collect();
+    format!("1{reversed:0>14}")
+}
+
+pub(crate) struct Account {
+    pub(crate) number: String,
+    pub(crate) lid: String,
+    pub(crate) name: String,
+    pub(crate) raw_id: u32,
+    pub(crate) identity: IdentityKeyPair,
+    /// Id and key of the app state.
+    pub(crate) sync_key: (Vec<u8>, Vec<u8>),
+    /// The phone's sessions. Whoever holds it encrypts or decrypts for this phone and hands the result on, so that what
+    /// a phone encrypts leaves in the same order. The lock order stands in `world`.
+    pub(crate) phone: tokio::sync::Mutex<SignalDevice>,
+    state: Mutex<State>,
+    /// Counts what was displayed, for who waits for it.
+    pub(crate) displayed: watch::Sender<u64>,
+}
+
+/// What the server and the phone's screen hold of an account.
+pub(crate) struct State {
+    pub(crate) companions: BTreeMap<u16, Companion>,
+    pub(crate) next_device: u16,
+    pub(crate) inbox: VecDeque<Entry>,
+    pub(crate) next_entry: u64,
+    /// Entry number by sender and id: a repeat is counted, not displayed.
+    seen: HashMap<(String, String), u64>,
+    pub(crate) book: Book,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) collections: HashMap<String, Collection>,
+    pub(crate) privacy: BTreeMap<String, String>,
+    pub(crate) blocked: Vec<String>,
+    pub(crate) presence: Presence,
+    /// Devices that asked to be told about presence, by phone number.
+    pub(crate) watchers: BTreeSet<(String, u16)>,
+    pub(crate) picture: Option<Picture>,
+    /// Calls that its phone made.
+    pub(crate) calls: VecDeque<Call>,
+    /// How often its phone asked for a message again.
+    pub(crate) asked_again: HashMap<String, u32>,
+    /// What its phone gives to devices that are linked from now on.
+    pub(crate) history: Prepared,
+}
+
+/// One displayed message.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) seq: u64,
+    pub(crate) id: String,
+    pub(crate) chat: String,
+    pub(crate) from: String,
+    pub(crate) shown: Shown,
+    /// The protobuf as it was decrypted.
+    pub(crate) raw: Vec<u8>,
+    /// How often this id came over the wire.
+    pub(crate) copies: u32,
+}
+
+/// What a contact does by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) receipts: bool,
+    pub(crate) read: bool,
+    /// Sent back on every text; `{text}` stands for what was received.
+    pub(crate) reply: Option<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Collection {
+    pub(crate) version: u64,
+    pub(crate) patches: Vec<Vec<u8>>,
+}
+
+impl Account {
+    pub(crate) fn new(number: &str, name: &str, now: u64) -> Self {
+        let sync_key = (vec![0, 0, 0, 0, 0, 1], rand::random::<[u8; 32]>().to_vec());
+        let named = crate::push_name::patch(name, &sync_key.0, &sync_key.1, now);
+        let collection = Collection { version: 1, patches: vec![named] };
+        let phone = SignalDevice::generate();
+        let state = State {
+            companions: BTreeMap::new(),
+            next_device: 1,
+            inbox: VecDeque::new(),
+            next_entry: 1,
+            seen: HashMap::new(),
+            book: Book::default(),
+            behaviour: Behaviour { receipts: true, read: true, reply: None },
+            collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
+            privacy: BTreeMap::new(),
+            blocked: Vec::new(),
+            presence: Presence::default(),
+            watchers: BTreeSet::new(),
+            picture: None,
+            calls: VecDeque::new(),
+            asked_again: HashMap::new(),
+            history: Prepared::default(),
+        };
+        Self {
+            number: number.to_owned(),
+            lid: lid_of(number),
+            name: name.to_owned(),
+            raw_id: rand::random::<u32>() >> 1,
+            identity: phone.identity.pair.clone(),
+            sync_key,
+            phone: tokio::sync::Mutex::new(phone),
+            state: Mutex::new(state),
+            displayed: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    pub(crate) fn phone_jid(&self, device: u16) -> Jid {
+        Jid::pn_device(self.number.as_str(), device)
+    }
+
+    pub(crate) fn lid_jid(&self, device: u16) -> Jid {
+        Jid::lid_device(self.lid.as_str(), device)
+    }
+
+    pub(crate) fn identity_key(&self) -> &[u8] {
+        self.identity.public_key().public_key_bytes()
+    }
+
+    /// Displays a message, or counts a repeat. Returns whether it is new.
+    pub(crate) fn display(&self, id: &str, chat: &str, from: &str, shown: Shown, raw: Vec<u8>) -> bool {
+        let new = self.state().display(id, chat, from, shown, raw);
+        self.displayed.send_modify(|count| *count += 1);
+        new
+    }
+}
+
+impl State {
+    /// Linked devices that were not removed.
+    pub(crate) fn live_devices(&self) -> Vec<u16> {
+        let live = self.companions.iter().filter(|(_, companion)| !companion.removed);
+        live.map(|(device, _)| *device).collect()
+    }
+
+    fn display(&mut self, id: &str, chat: &str, from: &str, shown: Shown, raw: Vec<u8>) -> bool {
+        let key = (from.to_owned(), id.to_owned());
+        if let Some(seq) = self.seen.get(&key) {
+            let first = self.inbox.front().map_or(0, |entry| entry.seq);
+            let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+            if let Some(entry) = self.inbox.get_mut(index) {
+                entry.copies += 1;
+            }
+            return false;
+        }
+        let seq = self.next_entry;
+        self.next_entry += 1;
+        self.seen.insert(key, seq);
+        let (id, chat, from) = (id.to_owned(), chat.to_owned(), from.to_owned());
+        self.inbox.push_back(Entry { seq, id, chat, from, shown, raw, copies: 1 });
+        if self.inbox.len() > INBOX_ENTRIES_MAX
+            && let Some(oldest) = self.inbox.pop_front()
+        {
+            self.seen.remove(&(oldest.from, oldest.id));
+        }
+        true
+    }
+}

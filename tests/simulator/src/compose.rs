@@ -1,0 +1,471 @@
+//! What a person writes: a control request, made into the protobuf that phones send.
+
+use crate::account::{Account, lid_of};
+use crate::attachment::{self, Kind, Sealed};
+use crate::book::Known;
+use crate::handlers::MEDIA_HOST;
+use crate::message;
+use crate::poll::Ballot;
+use crate::wa;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A file a phone writes; a larger one is refused.
+pub(crate) const MEDIA_BYTES_MAX: u64 = 64 << 20;
+/// Options of a poll, as the official clients have it.
+const POLL_OPTIONS_MAX: usize = 12;
+const POLL_OPTIONS_MIN: usize = 2;
+
+/// Exactly one of the kinds; `quote` goes with `text`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    pub(crate) to: String,
+    text: Option<String>,
+    quote: Option<String>,
+    location: Option<Location>,
+    reaction: Option<Reaction>,
+    edit: Option<Edit>,
+    delete: Option<Target>,
+    media: Option<Media>,
+    poll: Option<Poll>,
+    vote: Option<Vote>,
+    contact: Option<Contact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Location {
+    latitude: f64,
+    longitude: f64,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reaction {
+    id: String,
+    emoji: String,
+    /// Whether the message reacted to was written by the one who reacts.
+    #[serde(default)]
+    own: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    id: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Media {
+    kind: Kind,
+    mime: Option<String>,
+    caption: Option<String>,
+    file_name: Option<String>,
+    /// The file, base64.
+    data: Option<String>,
+    /// Or how many bytes of made-up content.
+    size: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Poll {
+    question: String,
+    options: Vec<String>,
+    /// How many options one person may choose.
+    #[serde(default = "one")]
+    selectable: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vote {
+    id: String,
+    options: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contact {
+    name: String,
+    phone: String,
+}
+
+/// Why a draft cannot be sent.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    /// The request says something that no phone can write.
+    Wrong(String),
+    /// It refers to a message that this phone never saw.
+    Unknown(String),
+    /// Sealing failed; not the request's fault.
+    Failed(anyhow::Error),
+}
+
+pub(crate) struct Written {
+    pub(crate) message: wa::Message,
+    /// To be kept by the media host.
+    pub(crate) file: Option<Sealed>,
+}
+
+/// Who writes, and where.
+pub(crate) struct Writer {
+    pub(crate) account: Arc<Account>,
+    pub(crate) to_group: bool,
+    pub(crate) now_ms: i64,
+}
+
+impl Writer {
+    /// What the writer's phone remembers.
+    fn known(&self, id: &str) -> Option<Arc<Known>> {
+        self.account.state().book.get(id)
+    }
+}
+
+impl Draft {
+    pub(crate) fn text(to: &str, text: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            text: Some(text.to_owned()),
+            quote: None,
+            location: None,
+            reaction: None,
+            edit: None,
+            delete: None,
+            media: None,
+            poll: None,
+            vote: None,
+            contact: None,
+        }
+    }
+
+    pub(crate) fn has_file(&self) -> bool {
+        self.media.is_some()
+    }
+
+    pub(crate) fn written(&self, by: &Writer) -> Result<Written, Unfit> {
+        let kinds = [
+            self.text.is_some(),
+            self.location.is_some(),
+            self.reaction.is_some(),
+            self.edit.is_some(),
+            self.delete.is_some(),
+            self.media.is_some(),
+            self.poll.is_some(),
+            self.vote.is_some(),
+            self.contact.is_some(),
+        ];
+        if kinds.into_iter().filter(|given| *given).count() != 1 {
+            return Err(wrong(
+                "give exactly one of text, location, reaction, edit, delete, media, poll, vote, contact",
+            ));
+        }
+        if self.quote.is_some() && self.text.is_none() {
+            return Err(wrong("quote goes with text"));
+        }
+        if let Some(media) = &self.media {
+            return media.written(by);
+        }
+        let message = match self {
+            Self { text: Some(text), quote: Some(quote), .. } => quoting(by, text, quote)?,
+            Self { text: Some(text), .. } => message::text(text),
+            Self { location: Some(location), .. } => location.written(),
+            Self { reaction: Some(reaction), .. } => self.reacting(by, reaction),
+            Self { edit: Some(edit), .. } => {
+                self.protocol(by, wa::protocol_message::Type::MessageEdit, &edit.id, Some(message::text(&edit.text)))
+            }
+            Self { delete: Some(target), .. } => {
+                self.protocol(by, wa::protocol_message::Type::Revoke, &target.id, None)
+            }
+            Self { poll: Some(poll), .. } => poll.written()?,
+            Self { vote: Some(vote), .. } => self.voting(by, vote)?,
+            Self { contact: Some(contact), .. } => contact.written(),
+            _ => return Err(wrong("nothing is written")),
+        };
+        Ok(Written { message, file: None })
+    }
+
+    /// How the writer's phone names another message.
+    fn key(&self, by: &Writer, id: &str, own: bool) -> wa::MessageKey {
+        let author = by.known(id).map(|known| format!("{}@lid", lid_of(&known.author)));
+        let (remote, participant) = if by.to_group {
+            (format!("{}@g.us", self.to), author.filter(|_| !own))
+        } else {
+            (format!("{}@s.whatsapp.net", if own { &self.to } else { &by.account.number }), None)
+        };
+        wa::MessageKey { remote_jid: Some(remote), from_me: Some(own), id: Some(id.to_owned()), participant }
+    }
+
+    fn reacting(&self, by: &Writer, reaction: &Reaction) -> wa::Message {
+        wa::Message {
+            reaction_message: Some(wa::ReactionMessage {
+                key: Some(self.key(by, &reaction.id, reaction.own)),
+                text: Some(reaction.emoji.clone()),
+                sender_timestamp_ms: Some(by.now_ms),
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn protocol(
+        &self,
+        by: &Writer,
+        kind: wa::protocol_message::Type,
+        id: &str,
+        edited: Option<wa::Message>,
+    ) -> wa::Message {
+        wa::Message {
+            protocol_message: Some(Box::new(wa::ProtocolMessage {
+                key: Some(self.key(by, id, true)),
+                r#type: Some(kind as i32),
+                edited_message: edited.map(Box::new),
+                timestamp_ms: Some(by.now_ms),
+                ..Default::default()
+            })),
+            ..Default::default()
+        }
+    }
+
+    fn voting(&self, by: &Writer, vote: &Vote) -> Result<wa::Message, Unfit> {
+        let known = remembered(by, &vote.id)?;
+        let poll = message::poll(&known.message).ok_or_else(|| wrong(format!("{} is no poll", vote.id)))?;
+        let named = |name: &String| poll.options.iter().any(|option| option.option_name() == name);
+        if let Some(missing) = vote.options.iter().find(|name| !named(name)) {
+            return Err(wrong(format!("the poll has no option {missing:?}")));
+        }
+        let (author, voter) = (format!("{}@lid", lid_of(&known.author)), format!("{}@lid", by.account.lid));
+        let ballot = Ballot { secret: message::secret(&known.message), poll: &vote.id, author: &author, voter: &voter };
+        let options: Vec<&str> = vote.options.iter().map(String::as_str).collect();
+        let own = known.author == by.account.number;
+        let mut key = self.key(by, &vote.id, own);
+        if !by.to_group {
+            key.remote_jid = Some(format!("{}@s.whatsapp.net", self.to));
+        }
+        Ok(wa::Message {
+            poll_update_message: Some(wa::PollUpdateMessage {
+                poll_creation_message_key: Some(key),
+                vote: Some(ballot.seal(&options).map_err(Unfit::Failed)?),
+                sender_timestamp_ms: Some(by.now_ms),
+            }),
+            ..Default::default()
+        })
+    }
+}
+
+fn wrong(reason: impl Into<String>) -> Unfit {
+    Unfit::Wrong(reason.into())
+}
+
+fn remembered(by: &Writer, id: &str) -> Result<Arc<Known>, Unfit> {
+    by.known(id).ok_or_else(|| Unfit::Unknown(id.to_owned()))
+}
+
+fn quoting(by: &Writer, text: &str, quote: &str) -> Result<wa::Message, Unfit> {
+    let known = remembered(by, quote)?;
+    let context = wa::ContextInfo {
+        stanza_id: Some(quote.to_owned()),
+        participant: Some(format!("{}@lid", lid_of(&known.author))),
+        quoted_message: Some(Box::new(message::content(&known.message).clone())),
+        mentioned_jid: Vec::new(),
+    };
+    Ok(wa::Message {
+        extended_text_message: Some(Box::new(wa::ExtendedTextMessage {
+            text: Some(text.to_owned()),
+            context_info: Some(Box::new(context)),
+        })),
+        ..Default::default()
+    })
+}
+
+impl Location {
+    fn written(&self) -> wa::Message {
+        wa::Message {
+            location_message: Some(Box::new(wa::LocationMessage {
+                degrees_latitude: Some(self.latitude),
+                degrees_longitude: Some(self.longitude),
+                name: self.name.clone(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        }
+    }
+}
+
+impl Contact {
+    fn written(&self) -> wa::Message {
+        let (name, phone) = (&self.name, &self.phone);
+        let vcard = format!(
+            "BEGIN:VCARD\nVERSION:3.0\nN:;{name};;;\nFN:{name}\nTEL;type=CELL;waid={phone}:+{phone}\nEND:VCARD"
+        );
+        wa::Message {
+            contact_message: Some(Box::new(wa::ContactMessage {
+                display_name: Some(name.clone()),
+                vcard: Some(vcard),
+                context_info: None,
+            })),
+            ..Default::default()
+        }
+    }
+}
+
+impl Poll {
+    fn written(&self) -> Result<wa::Message, Unfit> {
+        let count = self.options.len();
+        if !(POLL_OPTIONS_MIN..=POLL_OPTIONS_MAX).contains(&count) {
+            return Err(wrong(format!("a poll has {POLL_OPTIONS_MIN} to {POLL_OPTIONS_MAX} options")));
+        }
+        if usize::try_from(self.selectable).is_ok_and(|selectable| selectable > count) {
+            return Err(wrong("selectable is more than there are options"));
+        }
+        let options =
+            self.options.iter().map(|name| wa::poll_creation_message::Option { option_name: Some(name.clone()) });
+        let poll = wa::PollCreationMessage {
+            name: Some(self.question.clone()),
+            options: options.collect(),
+            selectable_options_count: Some(self.selectable),
+            context_info: None,
+        };
+        let secret = wa::MessageContextInfo { message_secret: Some(rand::random::<[u8; 32]>().to_vec()) };
+        // The official clients write a poll for one choice in its third form and others in the first.
+        let (first, third) = if self.selectable == 1 { (None, Some(poll)) } else { (Some(poll), None) };
+        Ok(wa::Message {
+            poll_creation_message: first.map(Box::new),
+            poll_creation_message_v3: third.map(Box::new),
+            message_context_info: Some(secret),
+            ..Default::default()
+        })
+    }
+}
+
+impl Media {
+    fn written(&self, by: &Writer) -> Result<Written, Unfit> {
+        let file = self.file()?;
+        let sealed = attachment::seal(self.kind, &file).map_err(Unfit::Failed)?;
+        let message = self.message(by, &sealed);
+        Ok(Written { message, file: Some(sealed) })
+    }
+
+    fn file(&self) -> Result<Vec<u8>, Unfit> {
+        let too_large = || wrong(format!("media may have at most {MEDIA_BYTES_MAX} bytes"));
+        match (&self.data, self.size) {
+            (Some(data), None) => {
+                let file = BASE64.decode(data).map_err(|_| wrong("media.data is no base64"))?;
+                if u64::try_from(file.len()).is_ok_and(|length| length <= MEDIA_BYTES_MAX) {
+                    Ok(file)
+                } else {
+                    Err(too_large())
+                }
+            }
+            (None, Some(size)) if size <= MEDIA_BYTES_MAX => Ok((0..size).map(|at| (at * 31 % 251) as u8).collect()),
+            (None, Some(_)) => Err(too_large()),
+            _ => Err(wrong("media has either data or size")),
+        }
+    }
+
+    fn message(&self, by: &Writer, sealed: &Sealed) -> wa::Message {
+        let url = Some(format!("https://{}{}", MEDIA_HOST, sealed.path));
+        let mime = self.mime.clone().unwrap_or_else(|| self.kind.usual_mime().to_owned());
+        let voice = mime.starts_with("audio/ogg");
+        let (mimetype, caption) = (Some(mime), self.caption.clone());
+        let media_key = Some(sealed.key.to_vec());
+        let (file_sha256, file_enc_sha256) = (Some(sealed.sha256.to_vec()), Some(sealed.sealed_sha256.to_vec()));
+        let (file_length, direct_path) = (Some(sealed.length), Some(sealed.path.clone()));
+        let media_key_timestamp = Some(by.now_ms / 1_000);
+        let mut message = wa::Message::default();
+        match self.kind {
+            Kind::Image => {
+                message.image_message = Some(Box::new(wa::ImageMessage {
+                    url,
+                    mimetype,
+                    caption,
+                    file_sha256,
+                    file_length,
+                    media_key,
+                    file_enc_sha256,
+                    direct_path,
+                    media_key_timestamp,
+                    ..Default::default()
+                }));
+            }
+            Kind::Video => {
+                message.video_message = Some(Box::new(wa::VideoMessage {
+                    url,
+                    mimetype,
+                    caption,
+                    file_sha256,
+                    file_length,
+                    media_key,
+                    file_enc_sha256,
+                    direct_path,
+                    media_key_timestamp,
+                    ..Default::default()
+                }));
+            }
+            Kind::Audio => {
+                message.audio_message = Some(Box::new(wa::AudioMessage {
+                    url,
+                    mimetype,
+                    file_sha256,
+                    file_length,
+                    media_key,
+                    file_enc_sha256,
+                    direct_path,
+                    media_key_timestamp,
+                    ptt: Some(voice),
+                    ..Default::default()
+                }));
+            }
+            Kind::Sticker => {
+                message.sticker_message = Some(Box::new(wa::StickerMessage {
+                    url,
+                    mimetype,
+                    file_sha256,
+                    file_length,
+                    media_key,
+                    file_enc_sha256,
+                    direct_path,
+                    media_key_timestamp,
+                    ..Default::default()
+                }));
+            }
+            Kind::Document | Kind::History => {
+                message.document_message = Some(Box::new(wa::DocumentMessage {
+                    url,
+                    mimetype,
+                    title: self.file_name.clone(),
+                    file_name: self.file_name.clone(),
+                    caption,
+                    file_sha256,
+                    file_length,
+                    media_key,
+                    file_enc_sha256,
+                    direct_path,
+                    media_key_timestamp,
+                    ..Default::default()
+                }));
+                if self.caption.is_some() {
+                    let inside = wa::FutureProofMessage { message: Some(Box::new(message)) };
+                    message =
+                        wa::Message { document_with_caption_message: Some(Box::new(inside)), ..Default::default() };
+                }
+            }
+        }
+        message
+    }
+}

@@ -1,0 +1,43 @@
+//! What a simulated person's phone does: it encrypts, decrypts, displays, confirms, answers.
+//!
+//! - `receive`: what comes from linked devices; `write`: what its owner writes.
+//! - `sync`, `history`: what it gives to the devices linked to it; `seal`: encryption for one device.
+//! - `again`: what could not be read is asked for and sent again.
+
+mod again;
+mod history;
+mod receive;
+mod seal;
+mod sync;
+mod write;
+
+pub(crate) use again::{ask_again, send_again};
+pub(crate) use history::{CHATS_MAX, MESSAGES_MAX, Prepared, give as give_history};
+pub(crate) use receive::{Inbound, receive};
+pub(crate) use sync::share_sync_keys;
+pub(crate) use write::write;
+
+use crate::account::Account;
+use crate::display::{Reader, Shown};
+use crate::wa;
+use crate::world::World;
+
+/// A message that came to a phone, in whatever way.
+struct Arrived<'a> {
+    id: &'a str,
+    chat: &'a str,
+    /// The author's phone number.
+    from: &'a str,
+    message: &'a wa::Message,
+    raw: Vec<u8>,
+}
+
+/// Remembers and displays. Returns whether it is new, and what is seen of it; nothing for what no phone displays.
+fn show(world: &World, account: &Account, arrived: Arrived<'_>) -> Option<(bool, Shown)> {
+    let known = |id: &str| account.state().book.get(id);
+    let file = |path: &str| world.file(path);
+    let shown = Reader { known: &known, sender: arrived.from, file: &file }.shown(arrived.message)?;
+    account.state().book.remember(arrived.id, arrived.from, arrived.message);
+    let new = account.display(arrived.id, arrived.chat, arrived.from, shown.clone(), arrived.raw);
+    Some((new, shown))
+}

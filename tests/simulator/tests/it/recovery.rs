@@ -1,0 +1,95 @@
+//! Devices that come and go, keys that run out, messages that cannot be read.
+
+use crate::support::{BUDI, Rig, SARI, SHOP, chat, text};
+use serde_json::json;
+use wacore::types::events::Event;
+use wacore_binary::Jid;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clients_of_an_account_see_what_either_sends() {
+    let rig = Rig::start().await;
+    let (first, second) = (rig.linked(SHOP).await, rig.linked(SHOP).await);
+
+    let sent = first.client.send_text(&chat(BUDI), "from the first").await.unwrap().message_id;
+
+    let copy = second.message(&sent).await;
+    assert!(copy.info.source.is_from_me);
+    rig.shown(BUDI, &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sends_more_keys_when_they_run_out() {
+    let rig = Rig::start().await;
+    let _device = rig.linked(SHOP).await;
+    let first = 6_281_500_000_000_u64;
+    rig.post("/accounts/bulk", json!({ "first": first, "count": 25 })).await;
+
+    for number in first..first + 25 {
+        rig.write(&number.to_string(), json!({ "to": SHOP, "text": "hello" })).await;
+    }
+
+    let refilled = async {
+        while rig.get(&format!("/accounts/{SHOP}/devices")).await[0]["prekeys"].as_u64() < Some(20) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, refilled).await.expect("more keys");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_sends_again_what_a_client_could_not_read() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let corrupt = json!({ "phone": SHOP, "match": { "tag": "message" }, "action": "corrupt", "count": 1 });
+    rig.post("/faults", corrupt).await;
+
+    let id = rig.write(BUDI, json!({ "to": SHOP, "text": "damaged on its way" })).await;
+    let received = device.message(&id).await;
+
+    assert_eq!(received.message.conversation.as_deref(), Some("damaged on its way"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_sends_again_what_a_client_could_not_read_in_a_group() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let new = json!({ "subject": "Order", "creator": SHOP, "members": [BUDI, SARI] });
+    let group = text(&rig.post("/groups", new).await["id"]).to_owned();
+    let corrupt = json!({ "phone": SHOP, "match": { "tag": "message" }, "action": "corrupt", "count": 1 });
+    rig.post("/faults", corrupt).await;
+
+    let id = rig.write(BUDI, json!({ "to": group, "text": "damaged on its way" })).await;
+    let received = device.message(&id).await;
+
+    assert_eq!(received.info.source.chat, Jid::group(group.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sends_again_what_a_phone_could_not_read() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let matching = json!({ "tag": "message", "direction": "in" });
+    let corrupt = json!({ "phone": SHOP, "match": matching, "action": "corrupt", "count": 1 });
+    rig.post("/faults", corrupt).await;
+
+    let id = device.client.send_text(&chat(BUDI), "damaged on its way").await.unwrap().message_id;
+
+    assert_eq!(rig.shown(BUDI, &id).await["text"], "damaged on its way");
+    device.receipt("Delivered", &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linked_client_receives_all_of_the_prepared_history() {
+    let rig = Rig::start().await;
+    rig.post(&format!("/accounts/{SHOP}/history"), json!({ "chats": 300, "messages": 50 })).await;
+
+    let device = rig.linked(SHOP).await;
+
+    let chats = |event: &Event| match event {
+        Event::HistorySync(history) => history.get().map(|sync| sync.conversations.len()),
+        _ => None,
+    };
+    let first = device.seen("the first part of the history", chats).await;
+    let second = device.seen_times("the second part of the history", 2, chats).await;
+    assert_eq!(first + second, 300);
+}
