@@ -1,8 +1,9 @@
 //! Reads what was received and not processed yet, and writes what it means, in one transaction with the mark that it is
-//! done. A crash at any point leaves the row either new or done with its event; nothing is lost and nothing is twice.
+//! done. A crash at any point leaves the row either new or done with its event; nothing is lost and nothing is twice. A
+//! row that does not read is set aside, so that nobody waits behind it.
 
 use crate::domain::event::{Event, EventType};
-use crate::store::{InboxRow, Store, StoreError, Topic};
+use crate::store::{InboxRow, Store, StoreError, Topic, Waiting};
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::incoming;
 use futures_util::future::join_all;
@@ -45,12 +46,22 @@ async fn process_waiting(store: &Store, metrics: &Metrics, stop: &CancellationTo
         let began = Instant::now();
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         // Handed to the one writer in this order, so that the log keeps the order of arrival.
-        let done = join_all(rows.iter().map(|row| store.complete_inbound(row.seq, vec![event_of(row)]))).await;
+        let done = join_all(rows.iter().map(|row| process(store, row))).await;
         done.into_iter().collect::<Result<(), _>>()?;
         let each = began.elapsed() / count;
         (0..count).for_each(|_| metrics.inbound_processed(each));
     }
     Ok(())
+}
+
+async fn process(store: &Store, waiting: &Waiting) -> Result<(), StoreError> {
+    match waiting {
+        Waiting::Message(row) => store.complete_inbound(row.seq, vec![event_of(row)]).await,
+        Waiting::Unreadable(seq) => {
+            tracing::error!(seq, "a row of the inbox does not read and is set aside");
+            store.set_aside_inbound(*seq).await
+        }
+    }
 }
 
 fn event_of(row: &InboxRow) -> Event {

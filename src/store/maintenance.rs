@@ -1,9 +1,9 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
-use super::{InboxRow, Result, Store, StoreError};
+use super::{InboxRow, Result, Store, StoreError, Waiting};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, TenantId};
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 /// A device as a starting gateway finds it.
 #[derive(Debug, Clone)]
@@ -25,8 +25,7 @@ pub struct Totals {
 
 impl Store {
     /// Inbound messages that nobody has processed yet, in the order of arrival.
-    pub async fn unprocessed_inbound(&self, limit: u32) -> Result<Vec<InboxRow>> {
-        const CORRUPT: StoreError = StoreError::Corrupt { what: "an inbound message" };
+    pub async fn unprocessed_inbound(&self, limit: u32) -> Result<Vec<Waiting>> {
         self.db
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
@@ -34,18 +33,12 @@ impl Store {
                      WHERE processed = 0 ORDER BY seq LIMIT ?1",
                 )?;
                 let mut rows = statement.query([limit])?;
-                let mut inbound = Vec::new();
+                let mut waiting = Vec::new();
                 while let Some(row) = rows.next()? {
-                    inbound.push(InboxRow {
-                        seq: row.get(0)?,
-                        tenant: TenantId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
-                        device: DeviceId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
-                        envelope: serde_json::from_str(&row.get::<_, String>(3)?).map_err(|_| CORRUPT)?,
-                        message: row.get(4)?,
-                        received_at: row.get(5)?,
-                    });
+                    let seq = row.get(0)?;
+                    waiting.push(inbound(seq, row).map_or(Waiting::Unreadable(seq), Waiting::Message));
                 }
-                Ok(inbound)
+                Ok(waiting)
             })
             .await
     }
@@ -96,4 +89,16 @@ impl Store {
             .write(move |tx| Ok(tx.execute("DELETE FROM idempotency_keys WHERE created_at < ?1", params![before_ms])?))
             .await
     }
+}
+
+/// `None` for a row that does not read back as what was written.
+fn inbound(seq: i64, row: &Row<'_>) -> Option<InboxRow> {
+    Some(InboxRow {
+        seq,
+        tenant: TenantId::parse(&row.get::<_, String>(1).ok()?).ok()?,
+        device: DeviceId::parse(&row.get::<_, String>(2).ok()?).ok()?,
+        envelope: serde_json::from_str(&row.get::<_, String>(3).ok()?).ok()?,
+        message: row.get(4).ok()?,
+        received_at: row.get(5).ok()?,
+    })
 }

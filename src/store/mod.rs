@@ -29,7 +29,7 @@ pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
-pub use inbox::{InboxRow, NewInboxRow};
+pub use inbox::{InboxRow, NewInboxRow, Waiting};
 pub use maintenance::{ResumableDevice, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};

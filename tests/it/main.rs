@@ -5,5 +5,6 @@ mod api;
 mod architecture;
 mod at_rest;
 mod crash;
+mod damage;
 mod start;
 mod support;
