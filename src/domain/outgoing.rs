@@ -30,6 +30,13 @@ impl Content {
             Self::Text { .. } => "text",
         }
     }
+
+    /// The id, ours or WhatsApp's, of the message it quotes.
+    pub fn quotes(&self) -> Option<&str> {
+        match self {
+            Self::Text { quoted_message_id, .. } => quoted_message_id.as_deref(),
+        }
+    }
 }
 
 /// Where an outgoing message stands.
