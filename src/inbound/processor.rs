@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 /// Messages taken at once: one read, and commits that the store's writer groups.
@@ -45,8 +46,9 @@ async fn process_waiting(store: &Store, metrics: &Metrics, stop: &CancellationTo
         }
         let began = Instant::now();
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        // Handed to the one writer in this order, so that the log keeps the order of arrival.
-        let done = join_all(rows.iter().map(|row| process(store, row))).await;
+        // Handed to the one writer in this order, so that the log keeps the order of arrival. Unconstrained, because
+        // what tokio puts off when a task's budget is spent it wakes in reverse, and so would the rows be handed over.
+        let done = unconstrained(join_all(rows.iter().map(|row| process(store, row)))).await;
         done.into_iter().collect::<Result<(), _>>()?;
         let each = began.elapsed() / count;
         (0..count).for_each(|_| metrics.inbound_processed(each));
