@@ -6,5 +6,6 @@ mod architecture;
 mod at_rest;
 mod crash;
 mod damage;
+mod promises;
 mod start;
 mod support;
