@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::app::App;
+use crate::app::{App, told_to_stop};
 use crate::authoring::command::{self as plugin, PluginCommand};
 use crate::config::{self, Settings, Sources};
 use crate::telemetry::logs;
@@ -99,21 +99,4 @@ async fn run_gateway(settings: Settings) -> ExitCode {
     };
     told_to_stop().await;
     if app.stop().await { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
-}
-
-/// Returns at Ctrl-C or SIGTERM.
-pub(crate) async fn told_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }

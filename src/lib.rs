@@ -1,7 +1,7 @@
 //! Rijan: a multi-tenant WhatsApp gateway. This is the map; each module's head says what it promises.
 //!
-//! Direction: `domain` knows nobody; `store`, `egress` and `telemetry` know `domain`; `whatsapp` speaks to WhatsApp;
-//! `inbound`, `outbound` and `webhooks` move rows; `api` is the front; `app` alone knows them all.
+//! `domain` knows nobody; `store` keeps; `whatsapp` speaks to WhatsApp; `inbound`, `outbound` and `webhooks` move rows;
+//! `api` is the front; `app` alone knows them all. Who may use whom is in docs/architecture.md, and a test holds it.
 
 pub mod api;
 pub mod app;

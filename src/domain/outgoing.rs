@@ -89,6 +89,14 @@ impl Content {
     pub fn is_message(&self) -> bool {
         !matches!(self, Self::ReadReceipt { .. })
     }
+
+    /// The id, ours or WhatsApp's, of the message it quotes.
+    pub fn quotes(&self) -> Option<&str> {
+        match self {
+            Self::Text { quoted_message_id, .. } => quoted_message_id.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Where an outgoing message stands.

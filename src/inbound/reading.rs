@@ -3,17 +3,16 @@
 
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::EventId;
-use crate::store::{InboxRow, Waiting};
+use crate::store::{InboxRow, Incoming};
 use crate::whatsapp::incoming;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(super) fn event_of(row: &InboxRow) -> Event {
-    let (sender, wa_id, read) = match &row.waiting {
-        Waiting::Event(event) => return event.clone(),
-        Waiting::Message { sender, wa_id, envelope, message } => {
+    let (sender, wa_id, read) = match &row.what {
+        Incoming::Event(event) => return event.clone(),
+        Incoming::Message { sender, wa_id, envelope, message } => {
             (sender.as_str(), wa_id.as_str(), incoming::describe(envelope, message).ok())
         }
-        Waiting::Unreadable => ("", "", None),
     };
     let (type_, data) = match read {
         // Written by the owner on another device of the same account.
@@ -23,14 +22,10 @@ pub(super) fn event_of(row: &InboxRow) -> Event {
         Some(said) => (said.event, said.data),
         None => {
             tracing::error!(seq = row.seq, "an inbound message does not read back; it is told without its content");
-            (EventType::MessageUndecryptable, unreadable(row, wa_id))
+            (EventType::MessageUndecryptable, json!({ "id": wa_id, "chat": row.chat }))
         }
     };
     let seq = row.seq.to_string();
     let id = EventId::derived(row.received_at, &[row.device.as_str(), &row.chat, sender, wa_id, &seq]);
     Event { id, ..Event::new(row.tenant.clone(), Some(row.device.clone()), type_, row.received_at, data) }
-}
-
-fn unreadable(row: &InboxRow, wa_id: &str) -> Value {
-    json!({ "id": (!wa_id.is_empty()).then_some(wa_id), "chat": row.chat })
 }

@@ -6,7 +6,7 @@
 
 use crate::domain::ids::DeviceId;
 use crate::domain::outgoing::{Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
-use crate::store::{OutboxRow, Settled, Store, StoreError};
+use crate::store::{OutboxRow, Quotable, Settled, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::{Connected, Directory};
 use futures_util::StreamExt;
@@ -132,7 +132,10 @@ impl Lane {
                 continue;
             }
             let began = Instant::now();
-            let outcome = self.device.send(&row.wa_id, &row.chat, &row.content).await;
+            let outcome = match self.quoted(&row).await {
+                Ok(quoted) => self.device.send(&row.wa_id, &row.chat, &row.content, quoted.as_ref()).await,
+                Err(error) => Outcome::Unknown { detail: format!("the quoted message could not be read: {error}") },
+            };
             self.metrics.send_attempt(name(&outcome), began.elapsed());
             let step = next_step(&outcome, row.attempts, SEND_ATTEMPTS_MAX);
             held = matches!(step, Step::Retry { .. });
@@ -145,6 +148,17 @@ impl Lane {
             settled.await.map_err(|_| StoreError::Panicked)??;
         }
         Ok(())
+    }
+
+    /// What the row quotes. A message that is not known is left out: the text goes out without a quote.
+    async fn quoted(&self, row: &OutboxRow) -> Result<Option<Quotable>, StoreError> {
+        let Some(id) = row.content.quotes() else { return Ok(None) };
+        let chats = self.device.addresses(&row.chat).await;
+        let quoted = self.store.quotable(&row.tenant, &row.device, chats, id).await?;
+        if quoted.is_none() {
+            tracing::info!(device = %row.device, message = %row.id, "a quoted message is not known and is left out");
+        }
+        Ok(quoted)
     }
 
     fn put_back(&self, row: OutboxRow) -> JoinHandle<Result<(), StoreError>> {

@@ -88,7 +88,7 @@ pub async fn run(options: Options) -> ExitCode {
         } else {
             println!("{}", sandbox.introduced());
         }
-        crate::cli::told_to_stop().await;
+        crate::app::told_to_stop().await;
         true
     };
     let stopped = sandbox.stop().await;

@@ -243,3 +243,66 @@ impl Writer {
         statement.execute([]).map(|_| ()).map_err(Arc::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database whose commit fails when a child without its parent was written, because that is checked only then.
+    fn database() -> Database {
+        let conn = Connection::open_in_memory().expect("in memory");
+        conn.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TABLE parents (id INTEGER PRIMARY KEY);
+             CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .expect("tables");
+        let batching = Batching { time_max: Duration::from_millis(2), requests_max: 16 };
+        Database::start(conn, Vec::new(), batching, Arc::new(Metrics::new().expect("metrics"))).expect("starts")
+    }
+
+    #[tokio::test]
+    async fn who_wrote_in_a_batch_that_was_not_committed_hears_of_it_and_is_not_woken() {
+        let database = database();
+        let mut inbox = database.wakes().watch(Topic::Inbox);
+
+        let written = database
+            .write(|tx| {
+                tx.execute("INSERT INTO children VALUES (1)", [])?;
+                tx.wake(Topic::Inbox);
+                Ok(())
+            })
+            .await;
+
+        assert!(matches!(written, Err(StoreError::Commit(_))), "{written:?}");
+        let children =
+            database.write(|tx| Ok(tx.query_row("SELECT count(*) FROM children", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(children.await.expect("the next batch is not held up"), 0);
+        assert!(tokio::time::timeout(Duration::ZERO, inbox.changed()).await.is_err(), "nothing changed");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_fails_undoes_itself_alone() {
+        let database = database();
+        let failing = database.write(|tx| {
+            tx.execute("INSERT INTO parents VALUES (1)", [])?;
+            Err::<(), _>(StoreError::NotFound)
+        });
+        let panicking = database.write(|tx| -> Result<()> {
+            tx.execute("INSERT INTO parents VALUES (2)", [])?;
+            #[expect(clippy::panic, reason = "what is tested")]
+            {
+                panic!("asked to")
+            }
+        });
+        let good = database.write(|tx| Ok(tx.execute("INSERT INTO parents VALUES (3)", [])?));
+
+        let (failed, panicked, done) = tokio::join!(failing, panicking, good);
+
+        assert!(matches!(failed, Err(StoreError::NotFound)) && matches!(panicked, Err(StoreError::Panicked)));
+        assert_eq!(done.expect("is kept"), 1);
+        let kept =
+            database.write(|tx| Ok(tx.query_row("SELECT sum(id) FROM parents", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(kept.await.expect("reads"), 3);
+    }
+}

@@ -25,18 +25,25 @@ pub struct NewInboxRow {
 
 /// Something that waits.
 #[derive(Debug, Clone)]
+pub enum Waiting {
+    Row(InboxRow),
+    /// The row with this `seq` does not read back as what was written.
+    Unreadable(i64),
+}
+
+#[derive(Debug, Clone)]
 pub struct InboxRow {
     pub seq: i64,
     pub tenant: TenantId,
     pub device: DeviceId,
     /// Rows of one chat are processed one after another; empty for what concerns no chat.
     pub chat: String,
-    pub waiting: Waiting,
+    pub what: Incoming,
     pub received_at: UnixMs,
 }
 
 #[derive(Debug, Clone)]
-pub enum Waiting {
+pub enum Incoming {
     Message {
         sender: String,
         wa_id: String,
@@ -45,8 +52,6 @@ pub enum Waiting {
         message: Vec<u8>,
     },
     Event(Event),
-    /// The row does not read back as what was written. It is told as such, so that what is behind it goes on.
-    Unreadable,
 }
 
 /// Rows of the inbox are of these kinds. The numbers are on disk.
@@ -92,7 +97,7 @@ impl Store {
         tenant: &TenantId,
         except: Vec<(DeviceId, String)>,
         limit: u32,
-    ) -> Result<Vec<InboxRow>> {
+    ) -> Result<Vec<Waiting>> {
         let tenant = tenant.clone();
         let except: Vec<String> = except.into_iter().map(|(device, chat)| format!("{device} {chat}")).collect();
         self.db
@@ -107,7 +112,8 @@ impl Store {
                 let mut rows = statement.query(params![tenant.as_str(), json!(except).to_string(), limit])?;
                 let mut waiting = Vec::new();
                 while let Some(row) = rows.next()? {
-                    waiting.push(read(row, &tenant)?);
+                    let seq = row.get(0)?;
+                    waiting.push(read(seq, row, &tenant).map_or(Waiting::Unreadable(seq), Waiting::Row));
                 }
                 Ok(waiting)
             })
@@ -143,6 +149,38 @@ impl Store {
             })
             .await
     }
+
+    /// Puts a row that does not read aside, for good: it stays in the table, and an event says that a message came whose
+    /// content is lost. Nothing behind it waits any longer.
+    pub async fn set_aside_inbound(&self, seq: i64) -> Result<()> {
+        let now = self.clock.now_ms();
+        self.db
+            .write(move |tx| {
+                let first = tx
+                    .prepare_cached("UPDATE messages_inbox SET processed = 2 WHERE seq = ?1 AND processed = 0")?
+                    .execute([seq])?;
+                if first == 0 {
+                    return Ok(());
+                }
+                // As bytes: a text that is not UTF-8 is one of the ways in which a row does not read.
+                let columns =
+                    "CAST(tenant_id AS BLOB), CAST(device_id AS BLOB), CAST(chat AS BLOB), CAST(wa_id AS BLOB)";
+                let [tenant, device, chat, id] =
+                    tx.query_row(&format!("SELECT {columns} FROM messages_inbox WHERE seq = ?1"), [seq], |row| {
+                        let text =
+                            |at| row.get::<_, Vec<u8>>(at).map(|text| String::from_utf8_lossy(&text).into_owned());
+                        Ok([text(0)?, text(1)?, text(2)?, text(3)?])
+                    })?;
+                // Without its tenant there is nobody to tell; the log has the row.
+                if let (Ok(tenant), Ok(device)) = (TenantId::parse(&tenant), DeviceId::parse(&device)) {
+                    let data = json!({ "id": id, "chat": chat, "timestamp": now / 1000 });
+                    let type_ = EventType::MessageUndecryptable;
+                    events::append(tx, &Event::new(tenant, Some(device), type_, now, data))?;
+                }
+                Ok(())
+            })
+            .await
+    }
 }
 
 /// Keeps an event until the tenant's plugins have seen it.
@@ -167,23 +205,17 @@ pub(super) fn wait_for_plugins(tx: &Tx<'_>, event: &Event) -> Result<()> {
     Ok(())
 }
 
-fn read(row: &Row<'_>, tenant: &TenantId) -> Result<InboxRow> {
-    let (wa_id, envelope, kind): (String, String, u8) = (row.get(4)?, row.get(5)?, row.get(8)?);
-    let device = DeviceId::parse(&row.get::<_, String>(1)?)
-        .map_err(|_| StoreError::Corrupt { what: "the device of an inbound message" })?;
-    let waiting = match (kind, serde_json::from_str::<Value>(&envelope)) {
-        (MESSAGE, Ok(envelope)) => Waiting::Message { sender: row.get(3)?, wa_id, envelope, message: row.get(6)? },
-        (EVENT, Ok(envelope)) => event(tenant, &device, &wa_id, envelope).map_or(Waiting::Unreadable, Waiting::Event),
-        _ => Waiting::Unreadable,
+/// `None` for a row that does not read back as what was written.
+fn read(seq: i64, row: &Row<'_>, tenant: &TenantId) -> Option<InboxRow> {
+    let text = |at: usize| row.get::<_, String>(at).ok();
+    let device = DeviceId::parse(&text(1)?).ok()?;
+    let envelope: Value = serde_json::from_str(&text(5)?).ok()?;
+    let what = match row.get(8).ok()? {
+        MESSAGE => Incoming::Message { sender: text(3)?, wa_id: text(4)?, envelope, message: row.get(6).ok()? },
+        EVENT => Incoming::Event(event(tenant, &device, &text(4)?, envelope)?),
+        _ => return None,
     };
-    Ok(InboxRow {
-        seq: row.get(0)?,
-        tenant: tenant.clone(),
-        device,
-        chat: row.get(2)?,
-        waiting,
-        received_at: row.get(7)?,
-    })
+    Some(InboxRow { seq, tenant: tenant.clone(), device, chat: text(2)?, what, received_at: row.get(7).ok()? })
 }
 
 fn event(tenant: &TenantId, device: &DeviceId, id: &str, mut envelope: Value) -> Option<Event> {

@@ -10,6 +10,7 @@ use crate::domain::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Characters of the longest thing that may be a key.
 pub const KEY_CHARS_MAX: usize = 256;
@@ -49,8 +50,10 @@ pub fn is_master(password: &str, hash_hex: &Secret) -> bool {
 
 fn sign(body: &str, master: &Secret) -> String {
     // HMAC takes keys of any length.
-    let key: [u8; 32] = Sha256::digest(format!("rijan api key {}", master.expose())).into();
-    match <Hmac<Sha256> as KeyInit>::new_from_slice(&key) {
+    let key = Zeroizing::new(<[u8; 32]>::from(
+        Sha256::new().chain_update("rijan api key ").chain_update(master.expose()).finalize(),
+    ));
+    match <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_slice()) {
         Ok(mut mac) => {
             mac.update(body.as_bytes());
             hex::encode(mac.finalize().into_bytes())

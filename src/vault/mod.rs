@@ -4,6 +4,9 @@
 //! one derivation per start). From the root key, HKDF-SHA256 derives a pair of keys per device (with the device's own
 //! salt) and per purpose: AES-256-GCM for values, HMAC-SHA256 for look-up keys. A sealed value is bound to the identity
 //! of its row and says which version of this layout it has.
+//!
+//! Keys are wiped when they are dropped, and so are the key schedules that the ciphers compute from them (the feature
+//! `zeroize` of each). What the compiler or those crates leave on the stack meanwhile is not ours to promise.
 
 pub mod api_key;
 mod sealing;
@@ -14,6 +17,7 @@ use crate::domain::secret::Secret;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
+use rand::RngExt as _;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -63,7 +67,8 @@ pub struct Vault {
 impl Vault {
     /// A new root key, wrapped by `master`.
     pub fn create(master: &Secret) -> (Self, WrappedRoot) {
-        let vault = Self { root: Zeroizing::new(rand::random()) };
+        let mut vault = Self { root: Zeroizing::new([0; ROOT_BYTES]) };
+        rand::rng().fill(vault.root.as_mut_slice());
         let wrapped = vault.rewrap(master);
         (vault, wrapped)
     }
@@ -73,8 +78,12 @@ impl Vault {
         let payload = Payload { msg: &wrapped.ciphertext, aad: WRAP_CONTEXT };
         let plain = cipher.decrypt(&Nonce::from(wrapped.nonce), payload).map_err(|_| WrongMasterKey)?;
         let plain = Zeroizing::new(plain);
-        let root: [u8; ROOT_BYTES] = plain.as_slice().try_into().map_err(|_| WrongMasterKey)?;
-        Ok(Self { root: Zeroizing::new(root) })
+        let mut root = Zeroizing::new([0; ROOT_BYTES]);
+        if plain.len() != ROOT_BYTES {
+            return Err(WrongMasterKey);
+        }
+        root.copy_from_slice(&plain);
+        Ok(Self { root })
     }
 
     /// The same root key under another master key: everything sealed stays readable.
@@ -111,7 +120,7 @@ impl Vault {
 fn wrapping_cipher(master: &Secret, salt: &[u8; WRAP_SALT_BYTES]) -> Aes256Gcm {
     let mut key = Zeroizing::new([0_u8; 32]);
     pbkdf2::pbkdf2_hmac::<Sha256>(master.expose().as_bytes(), salt, WRAP_ROUNDS, key.as_mut_slice());
-    Aes256Gcm::new(&(*key).into())
+    Aes256Gcm::new((&*key).into())
 }
 
 #[cfg(test)]
@@ -145,10 +154,33 @@ mod tests {
     }
 
     #[test]
-    fn the_derivation_does_not_change_silently() {
-        // Written once from this code; a difference would make every stored session unreadable.
-        let index = vault().device_keys(&[1; 32]).index(&[b"kind", b"key"]);
-        assert_eq!(hex::encode(index), "ce1e8c49c9718cc9035f019111399039");
+    fn what_was_stored_by_an_earlier_version_still_opens() {
+        // Written by another implementation (Python's hashlib and cryptography) of what the head of this module says; a
+        // difference would make every stored secret unreadable.
+        let hex = |text: &str| hex::decode(text).expect("hex");
+        let wrapped = hex(concat!(
+            "0105050505050505050505050505050505090909090909090909090909739d86f5f243fb5c5fc3f3c4cd472698",
+            "e2eaad304382f3718067dac546c2d6a6ada64a4c1516de41c4c77b91107a5b8e"
+        ));
+        let of_device = hex("0103030303030303030303030361cbef81be86f5fd542ced87246bb133024260b986");
+        let of_webhooks = hex("01030303030303030303030303c81d0720042f699026629ee9bc9ded53ae1fd0a670");
+
+        let wrapped = WrappedRoot::from_bytes(&wrapped).expect("parses");
+        let vault = Vault::open(&Secret::new("master"), &wrapped).expect("opens");
+        let device = vault.device_keys(&[1; 32]);
+
+        assert_eq!(device.open(b"row", &of_device).as_deref(), Ok(&b"value"[..]));
+        assert_eq!(vault.purpose("webhook").open(b"row", &of_webhooks).as_deref(), Ok(&b"value"[..]));
+        assert_eq!(hex::encode(device.index(&[b"kind", b"key"])), "ce1e8c49c9718cc9035f019111399039");
+    }
+
+    #[test]
+    fn keys_and_key_schedules_are_wiped_when_they_are_dropped() {
+        // True of these types only with the feature `zeroize` of their crates. An HMAC is two states of its hash.
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Aes256Gcm>();
+        wiped::<Sha256>();
+        wiped::<Zeroizing<[u8; ROOT_BYTES]>>();
     }
 
     #[test]

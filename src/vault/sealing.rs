@@ -24,13 +24,13 @@ pub struct DeviceVault {
 impl DeviceVault {
     pub(super) fn new(seal: &Zeroizing<[u8; 32]>, index: &Zeroizing<[u8; 32]>) -> Self {
         Self {
-            cipher: Aes256Gcm::new(&(**seal).into()),
-            index: <Hmac<Sha256> as hmac::KeyInit>::new(&{
+            cipher: Aes256Gcm::new((&**seal).into()),
+            index: {
                 // HMAC pads its key to the block length of the hash.
-                let mut block = [0_u8; 64];
+                let mut block = Zeroizing::new([0_u8; 64]);
                 block[..32].copy_from_slice(index.as_slice());
-                block.into()
-            }),
+                <Hmac<Sha256> as hmac::KeyInit>::new((&*block).into())
+            },
         }
     }
 

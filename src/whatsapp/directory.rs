@@ -10,7 +10,7 @@ use crate::domain::device::{Desired, Observed, resumes};
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::jid::{ChatId, PhoneNumber};
 use crate::domain::outgoing::{Content, Outcome};
-use crate::store::{LEASE_TTL, Lease, Observation, Store, StoreError};
+use crate::store::{LEASE_TTL, Lease, Observation, Quotable, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,9 +66,15 @@ impl Connected {
         self.sender.is_same(&other.sender)
     }
 
-    /// Sends under `wa_id` and returns what WhatsApp's server said of it.
-    pub async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content) -> Outcome {
-        self.sender.send(wa_id, chat, content).await
+    /// Sends under `wa_id` and returns what WhatsApp's server said of it. `quoted` is what the content quotes.
+    pub async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content, quoted: Option<&Quotable>) -> Outcome {
+        self.sender.send(wa_id, chat, content, quoted).await
+    }
+
+    /// The addresses of one chat: the given one, and the other one of the same person where that is known (otherwise the
+    /// given one again).
+    pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
+        self.sender.addresses(chat).await
     }
 }
 

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
 mod api;
+mod architecture;
 mod at_rest;
 mod crash;
+mod damage;
+mod promises;
 mod start;
 mod support;

@@ -69,3 +69,57 @@ fn a_port_in_use_and_a_broken_database_name_what_to_do() {
     let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
     assert!(text.contains("is not a usable database") && text.contains("backup"), "{text}");
 }
+
+#[test]
+fn a_newer_database_is_refused_untouched_with_the_step_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    make_database(folder.path(), "x");
+    change(folder.path(), "INSERT INTO migrations VALUES (999, '0999_of_the_future', 1)");
+
+    let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
+
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    assert!(text.contains("newer version") && text.contains("0999_of_the_future") && text.contains("backup"), "{text}");
+}
+
+#[test]
+fn a_damaged_root_key_is_refused_and_one_that_was_changed_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    make_database(folder.path(), "x");
+
+    // The last byte belongs to the tag: nothing but the check of it can notice.
+    change(
+        folder.path(),
+        "UPDATE store_facts SET value = CAST(substr(value, 1, length(value) - 1) || \
+         CASE substr(value, -1) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB) WHERE name = 'root_key'",
+    );
+    let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    assert!(text.contains("does not open the database") && text.contains("restore the database"), "{text}");
+
+    change(folder.path(), "UPDATE store_facts SET value = x'0102' WHERE name = 'root_key'");
+    let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    assert!(text.contains("the root key in") && text.contains("restore the database from a backup"), "{text}");
+}
+
+#[test]
+fn a_second_gateway_on_the_same_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = serve(folder.path(), "x", &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(first.stderr.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("the gateway listens")), "it ended instead");
+
+    let text = refusal(&serve(folder.path(), "x", &[]).output().unwrap());
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    assert!(text.contains("another process uses the database") && text.contains("DATABASE_PATH"), "{text}");
+}
+
+/// Changes the database of a gateway that does not run.
+fn change(folder: &Path, sql: &str) {
+    let database = rusqlite::Connection::open(folder.join("data/rijan.db")).unwrap();
+    assert_eq!(database.execute(sql, []).unwrap(), 1, "{sql}");
+}

@@ -33,7 +33,7 @@ pub(in crate::api) struct SendText {
     /// Phone numbers or JIDs of people who are mentioned.
     #[schema(required = false, max_items = 256)]
     mentions: Vec<String>,
-    /// A message of this chat, by our id or WhatsApp's.
+    /// A message of this chat, by our id or WhatsApp's. One that is not known is left out: the text goes without a quote.
     #[schema(required = false, max_length = 128)]
     quoted_message_id: String,
     /// As the header `Idempotency-Key`, which wins.

@@ -1,12 +1,11 @@
 //! The reference page and the document behind it.
 
-use crate::support::{Gateway, answer, simulator};
+use crate::support::{answer, tenant};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_reference_page_and_its_assets_come_from_the_gateway_itself() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let get = async |path: &str| {
         let answer = gateway.http.get(gateway.url(path)).send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();

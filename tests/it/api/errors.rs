@@ -1,12 +1,11 @@
 //! Bad requests: one shape, the right code, every bad field named.
 
-use crate::support::{Gateway, answer, simulator};
+use crate::support::{answer, tenant};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bad_request_gets_the_one_shape_with_its_code() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let send = gateway.device("/messages/text");
     let anonymous = |path: &str| gateway.http.get(gateway.url(path));
     let big = "x".repeat(2 << 20);
@@ -36,8 +35,7 @@ async fn every_bad_request_gets_the_one_shape_with_its_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bad_field_is_named_at_once_and_nothing_is_sent() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let bad = json!({ "to": "nobody", "text": "", "mentions": ["6281100000002", "x"], "quotedMessageId": 5 });
 
     let (status, body) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&bad)).await;
@@ -51,8 +49,7 @@ async fn every_bad_field_is_named_at_once_and_nothing_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_id_of_the_client_comes_back_and_a_strange_one_is_replaced() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let id = async |given: &str| {
         let answer = gateway.http.get(gateway.url("/health")).header("x-request-id", given).send().await.unwrap();
         answer.headers()["x-request-id"].to_str().unwrap().to_owned()

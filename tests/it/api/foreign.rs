@@ -1,21 +1,21 @@
 //! One tenant's key never reaches another tenant's rows.
 
-use crate::support::{Gateway, answer, simulator, text};
+use crate::support::{answer, tenant, text};
 use serde_json::json;
 
 /// Every operation of the API document, so that a new route cannot be forgotten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
     let (other, own) = (text(&made["data"]["api_key"]), text(&gateway.info["apiKey"]));
-    let webhook = text(&gateway.get("/v1/webhooks").await[0]["id"]);
+    let hook = json!({ "url": "https://example.com/hook", "events": ["device.degraded"] });
+    let (_, webhook) = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await;
     let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
     let names = [
         ("{device}", text(&gateway.info["deviceId"])),
         ("{tenant}", text(&gateway.info["tenantId"])),
-        ("{webhook}", webhook),
+        ("{webhook}", text(&webhook["id"])),
         ("{message}", message),
     ];
     let (_, document) = answer(gateway.http.get(gateway.url("/docs/json"))).await;
@@ -61,8 +61,7 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_tenant_is_stopped_at_once_and_a_deleted_one_is_gone() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let tenant = format!("/admin/tenants/{}", text(&gateway.info["tenantId"]));
     let device = gateway.device("");
 

@@ -1,12 +1,11 @@
 //! Sending text.
 
-use crate::support::{Gateway, Phones, answer, simulator, text, until};
-use serde_json::json;
+use crate::support::{answer, tenant, text, until};
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_key_and_request_is_one_message_and_another_request_is_refused() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
 
     let first = gateway.send_text("once", "key").await.unwrap();
     let again = gateway.send_text("once", "key").await.unwrap();
@@ -19,10 +18,9 @@ async fn the_same_key_and_request_is_one_message_and_another_request_is_refused(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_message_fails_with_whatsapps_code_and_the_next_one_goes_out() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
-    let phones = Phones::of(&simulator);
-    let nack = json!({ "match": { "tag": "message", "direction": "in" }, "action": "nack", "code": "463", "count": 1 });
+    let gateway = tenant().await;
+    let phones = gateway.phones();
+    let nack = json!({ "phone": gateway.info["devicePhone"], "match": { "tag": "message", "direction": "in" }, "action": "nack", "code": "463", "count": 1 });
     phones.post("/faults", nack).await;
 
     let refused = gateway.send_text("too cold", "a").await.unwrap();
@@ -41,9 +39,8 @@ async fn a_refused_message_fails_with_whatsapps_code_and_the_next_one_goes_out()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_to_one_chat_arrive_in_the_order_of_acceptance() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
-    let (phones, contact) = (Phones::of(&simulator), text(&gateway.info["contactPhone"]));
+    let gateway = tenant().await;
+    let (phones, contact) = (gateway.phones(), text(&gateway.info["contactPhone"]));
     for number in 0..100 {
         gateway.send_text(&number.to_string(), &format!("key {number}")).await.unwrap();
     }
@@ -61,8 +58,7 @@ async fn messages_to_one_chat_arrive_in_the_order_of_acceptance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_is_not_linked_refuses_and_a_stopped_one_queues_until_it_runs() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let devices = format!("/admin/tenants/{}/devices", text(&gateway.info["tenantId"]));
     let (_, made) = answer(gateway.admin("POST", &devices).json(&json!({ "label": "fresh" }))).await;
     let fresh = format!("/v1/devices/{}/messages/text", text(&made["data"]["device"]["id"]));
@@ -82,8 +78,7 @@ async fn a_device_that_is_not_linked_refuses_and_a_stopped_one_queues_until_it_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeat_gets_its_first_answer_even_after_the_device_was_unlinked() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let first = gateway.send_text("once", "key").await.unwrap();
     answer(gateway.request("POST", &gateway.device("/logout"))).await;
 
@@ -91,4 +86,56 @@ async fn a_repeat_gets_its_first_answer_even_after_the_device_was_unlinked() {
     let body = json!({ "to": gateway.info["contactPhone"], "text": "new" });
     let (status, body) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&body)).await;
     assert_eq!((status, &body["error"]["code"]), (409, &json!("DEVICE_NOT_CONNECTED")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_shows_the_quoted_text_and_an_unknown_one_is_left_out() {
+    let gateway = tenant().await;
+    let (phones, contact) = (gateway.phones(), text(&gateway.info["contactPhone"]));
+    phones.post(&format!("/accounts/{contact}/behaviour"), json!({ "reply": "" })).await;
+    // The contact's account has a device of ours too, which sees what its phone sees.
+    let other = gateway.link(&contact).await;
+    let asked = json!({ "to": gateway.info["devicePhone"], "text": "how much is the blue one?" });
+    let asked = text(&phones.post(&format!("/accounts/{contact}/messages"), asked).await["id"]);
+    let author = until("the question", async || {
+        let events = gateway.get(&gateway.device("/events?type=message.received")).await;
+        (events[0]["payload"]["id"] == json!(asked)).then(|| text(&events[0]["payload"]["from"]))
+    })
+    .await;
+    let reply = async |body: &str, quoted: &str| {
+        let body = json!({ "to": contact, "text": body, "quotedMessageId": quoted });
+        let (status, taken) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&body)).await;
+        assert_eq!(status, 200, "{taken}");
+        taken
+    };
+
+    let first = reply("ten", &asked).await;
+    reply("or nine", &text(&first["id"])).await;
+    reply("as you like", "3EB0000000000000000000").await;
+
+    let path = format!("/v1/devices/{other}/events?cursor=0&type=message.received");
+    let events = until("three replies", async || {
+        let events = gateway.get(&path).await.as_array().cloned().unwrap();
+        (events.len() == 3).then_some(events)
+    })
+    .await;
+    let quoted: Vec<&Value> = events.iter().map(|event| &event["payload"]["quotedMessageId"]).collect();
+    assert_eq!(quoted, [&json!(asked), &first["messageId"], &Value::Null]);
+    let stored = stored_messages(&other);
+    let shown = |at: usize, text: &str, author: &str| {
+        let message = String::from_utf8_lossy(&stored[at]);
+        assert!(message.contains(text) && message.contains(author), "{message:?} lacks {text} by {author}");
+    };
+    shown(0, "how much is the blue one?", &author);
+    shown(1, "ten", &text(&gateway.info["devicePhone"]));
+}
+
+/// What a device received from others, as it came.
+fn stored_messages(device: &str) -> Vec<Vec<u8>> {
+    let database = rusqlite::Connection::open(crate::support::database()).unwrap();
+    let mut statement = database
+        .prepare("SELECT message FROM messages_inbox WHERE device_id = ?1 AND envelope ->> 'fromMe' = 0 ORDER BY seq")
+        .unwrap();
+    let rows = statement.query_map([device], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
 }

@@ -1,6 +1,6 @@
 //! Webhooks: what is refused at creation, and what becomes of deliveries that fail.
 
-use crate::support::{Gateway, answer, simulator, text, until};
+use crate::support::{answer, tenant, text, until};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn private_targets_bad_events_and_reserved_headers_are_refused_by_name() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let bad = json!({
         "url": "http://169.254.169.254/latest",
         "events": ["message.received", "no.such.event"],
@@ -29,8 +28,7 @@ async fn private_targets_bad_events_and_reserved_headers_are_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_is_shown_once_and_a_deleted_webhook_is_gone() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let hook = json!({ "url": "https://example.com/hook", "events": ["*"] });
     let (status, made) = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await;
     assert_eq!(status, 201);
@@ -46,8 +44,7 @@ async fn a_secret_is_shown_once_and_a_deleted_webhook_is_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_receiver_gets_its_attempts_then_the_delivery_is_parked_and_410_disables() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = tenant().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let receiver = Router::new()

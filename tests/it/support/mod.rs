@@ -1,7 +1,13 @@
-//! A gateway in a process of its own, beside a simulator in this one.
+//! What tests stand on: a gateway in a process of its own beside a simulator in this one, or, for tests that only talk to
+//! the API, a tenant of their own on a gateway that they share.
+
+mod shared;
+
+pub use shared::{database, tenant};
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,11 +20,28 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
-/// `rijan sandbox --json`, killed when dropped.
-pub struct Gateway {
-    child: Child,
+/// A tenant with a linked device and a contact, and what a client needs to act for it. `info` is what the sandbox prints.
+pub struct Tenant {
     pub info: Value,
     pub http: reqwest::Client,
+}
+
+/// `rijan sandbox --json`, killed when dropped. Acts for its demo tenant.
+pub struct Gateway {
+    child: Child,
+    tenant: Tenant,
+}
+
+impl Deref for Gateway {
+    type Target = Tenant;
+    fn deref(&self) -> &Tenant {
+        &self.tenant
+    }
+}
+
+fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 impl Gateway {
@@ -43,9 +66,7 @@ impl Gateway {
             let log = std::fs::read_to_string(data.join("gateway.log")).unwrap_or_default();
             panic!("the sandbox printed {line:?} ({error}); its log:\n{log}")
         });
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { child, info, http }
+        Self { child, tenant: Tenant { info, http: http() } }
     }
 
     /// SIGKILL: no goodbye, no flush.
@@ -61,7 +82,9 @@ impl Gateway {
     pub fn wait(mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
     }
+}
 
+impl Tenant {
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", text(&self.info["api"]))
     }
@@ -84,6 +107,27 @@ impl Gateway {
 
     pub async fn get(&self, path: &str) -> Value {
         answer(self.request("GET", path)).await.1
+    }
+
+    /// The simulator that the device is linked to.
+    pub fn phones(&self) -> Phones {
+        Phones::at(text(&self.info["simulator"]))
+    }
+
+    /// One more device of this tenant, linked to the account with this phone; returns its id.
+    pub async fn link(&self, phone: &str) -> String {
+        let devices = format!("/admin/tenants/{}/devices", text(&self.info["tenantId"]));
+        let (_, made) = answer(self.admin("POST", &devices).json(&json!({ "label": "a device" }))).await;
+        let id = text(&made["data"]["device"]["id"]);
+        let (_, shown) = answer(self.request("POST", &format!("/v1/devices/{id}/pairing/qr"))).await;
+        let scan = json!({ "qr": shown["data"]["qr_text"] });
+        self.phones().post(&format!("/accounts/{phone}/scan"), scan).await;
+        until("the device to connect", async || {
+            let device = self.get(&format!("/v1/devices/{id}")).await;
+            (device["data"]["device"]["status"] == "connected").then_some(())
+        })
+        .await;
+        id
     }
 
     pub async fn send_text(&self, body: &str, key: &str) -> Option<Value> {
@@ -118,8 +162,11 @@ pub struct Phones {
 
 impl Phones {
     pub fn of(simulator: &Simulator) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { http: reqwest::Client::builder().no_proxy().build().unwrap(), base: simulator.url() }
+        Self::at(simulator.url())
+    }
+
+    pub fn at(base: String) -> Self {
+        Self { http: http(), base }
     }
 
     /// Entries behind `after`; waits for one.

@@ -1,0 +1,114 @@
+//! The edges between modules, as docs/architecture.md draws them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Crates that one module alone may name.
+const RESERVED: [(&str, &[&str]); 3] = [
+    ("whatsapp", &["whatsapp_rust", "wacore", "wacore_binary", "waproto", "buffa"]),
+    ("store", &["rusqlite"]),
+    ("plugins", &["wasmtime", "wasmtime_wasi"]),
+];
+
+/// The code of every module below `src`, without its comments.
+fn modules() -> BTreeMap<String, String> {
+    let mut modules = BTreeMap::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), None, &mut modules);
+    for root in ["lib", "main"] {
+        modules.remove(root);
+    }
+    modules
+}
+
+fn collect(folder: &Path, module: Option<&str>, modules: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let module = module.unwrap_or(&stem);
+        if path.is_dir() {
+            collect(&path, Some(module), modules);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            modules.entry(module.to_owned()).or_default().extend(code.flat_map(|line| [line, "\n"]));
+        }
+    }
+}
+
+/// The modules that code names as `crate::name` or in `crate::{name, other::thing}`.
+fn used(code: &str) -> Vec<&str> {
+    let name = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let mut used = Vec::new();
+    for from in code.split("crate::").skip(1) {
+        let Some(mut group) = from.strip_prefix('{') else {
+            used.push(&from[..name(from)]);
+            continue;
+        };
+        // Only the outermost names of the group.
+        let mut depth = 0;
+        loop {
+            let trimmed = group.trim_start();
+            used.extend(Some(&trimmed[..name(trimmed)]).filter(|name| !name.is_empty()));
+            let end = trimmed.find(|c| match c {
+                '{' => {
+                    depth += 1;
+                    false
+                }
+                '}' => {
+                    depth -= 1;
+                    depth < 0
+                }
+                ',' => depth == 0,
+                _ => false,
+            });
+            match end {
+                Some(end) if trimmed[end..].starts_with(',') => group = &trimmed[end + 1..],
+                _ => break,
+            }
+        }
+    }
+    used
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + name.len()..]);
+        !before.ends_with(inside) && (after.starts_with("::") || after.starts_with(';') || after.starts_with(" as "))
+    })
+}
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/architecture.md")).unwrap();
+    let drawn = page.split("```text").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let lines: Vec<Vec<&str>> = drawn.trim().lines().map(|line| line.split(", ").collect()).collect();
+    let line_of = |module: &str| lines.iter().position(|line| line.contains(&module));
+
+    for (module, code) in modules() {
+        let line = line_of(&module).unwrap_or_else(|| panic!("docs/architecture.md does not place {module}"));
+        for other in used(&code).into_iter().filter(|other| *other != module) {
+            let below = line_of(other).unwrap_or_else(|| panic!("{module} uses {other}, which is no module"));
+            assert!(line < below, "{module} uses {other}, which is not below it in docs/architecture.md");
+        }
+    }
+}
+
+#[test]
+fn a_library_is_named_by_its_module_alone() {
+    for (module, code) in modules() {
+        for (owner, crates) in RESERVED {
+            for name in crates.iter().filter(|name| names_crate(&code, name)) {
+                assert_eq!(module, owner, "{module} names {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_edges_sees_paths_groups_and_crates() {
+    let code = "use crate::store::{Store, Row};\nuse crate::{api::{self, Api}, domain, vault::Secret};\nlet x = crate::app::run();";
+    assert_eq!(used(code), ["store", "api", "domain", "vault", "app"]);
+    assert!(names_crate("use rusqlite::params;", "rusqlite") && names_crate("use wacore as w;", "wacore"));
+    assert!(!names_crate("my_rusqlite::x; // wacore_binary", "wacore"));
+}

@@ -1,0 +1,93 @@
+//! Nothing is promised before it is on disk: not to a client, not to WhatsApp, and not by the outbox to itself.
+
+use crate::support::{Gateway, Phones, answer, simulator, text, until};
+use rusqlite::Connection;
+use serde_json::json;
+use std::path::Path;
+
+/// From now on the gateway cannot write rows of this table.
+fn refuse_rows(folder: &Path, table: &str) {
+    let database = Connection::open(folder.join("rijan.db")).unwrap();
+    let trigger = "BEGIN SELECT RAISE(ABORT, 'refused by the test'); END";
+    database.execute_batch(&format!("CREATE TRIGGER refuse BEFORE INSERT ON {table} {trigger}")).unwrap();
+}
+
+fn take_rows_again(folder: &Path) {
+    Connection::open(folder.join("rijan.db")).unwrap().execute_batch("DROP TRIGGER refuse").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_cannot_be_stored_is_not_answered_as_accepted() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let send = async || {
+        let body = json!({ "to": gateway.info["contactPhone"], "text": "once", "idempotencyKey": "key" });
+        answer(gateway.request("POST", &gateway.device("/messages/text")).json(&body)).await
+    };
+
+    refuse_rows(folder.path(), "messages_outbox");
+    let (status, body) = send().await;
+    assert_eq!((status, &body["error"]["code"]), (500, &json!("INTERNAL_ERROR")), "{body}");
+    assert!(!body.to_string().contains("refused by the test"), "{body}");
+
+    take_rows_again(folder.path());
+    let (status, taken) = send().await;
+    assert_eq!(status, 200, "the failed request left its idempotency key behind: {taken}");
+    let inbox = Phones::of(&simulator).inbox(&text(&gateway.info["contactPhone"]), 0).await;
+    assert_eq!((inbox.len(), &inbox[0]["id"]), (1, &taken["messageId"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_cannot_be_stored_is_not_acknowledged_and_comes_again() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let (gateway, phones) = (Gateway::start(folder.path(), &simulator), Phones::of(&simulator));
+    let (contact, device) = (text(&gateway.info["contactPhone"]), text(&gateway.info["devicePhone"]));
+    refuse_rows(folder.path(), "messages_inbox");
+
+    let body = json!({ "to": device, "text": "an order" });
+    let written = text(&phones.post(&format!("/accounts/{contact}/messages"), body).await["id"]);
+    until("the message to reach the gateway", async || {
+        let health = gateway.get(&gateway.device("/health")).await;
+        health["data"]["last_decrypted_event_at"].is_i64().then_some(())
+    })
+    .await;
+    // A text there and back: what the gateway has acknowledged until now, it has acknowledged.
+    gateway.send_text("anything new?", "key").await.unwrap();
+    assert_eq!(phones.inbox(&contact, 0).await.len(), 1);
+    gateway.kill();
+    take_rows_again(folder.path());
+
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let path = gateway.device("/events?cursor=0&type=message.received");
+    let events = until("the order", async || {
+        let events = gateway.get(&path).await.as_array().cloned().unwrap();
+        events.iter().any(|event| event["payload"]["id"] == json!(written)).then_some(events)
+    })
+    .await;
+    assert_eq!(events.iter().filter(|event| event["payload"]["id"] == json!(written)).count(), 1, "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_whatsapp_acknowledged_is_not_sent_again_after_a_kill_though_no_receipt_came() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let (gateway, phones) = (Gateway::start(folder.path(), &simulator), Phones::of(&simulator));
+    let contact = text(&gateway.info["contactPhone"]);
+    let silent = json!({ "receipts": false, "read": false });
+    phones.post(&format!("/accounts/{contact}/behaviour"), silent.clone()).await;
+    let first = gateway.send_text("first", "first").await.unwrap();
+    let path = gateway.device(&format!("/messages/{}/status", text(&first["id"])));
+    until("the acknowledgement", async || (gateway.get(&path).await["status"] == "sent").then_some(())).await;
+
+    gateway.kill();
+    let gateway = Gateway::start(folder.path(), &simulator);
+    phones.post(&format!("/accounts/{contact}/behaviour"), silent).await;
+    gateway.send_text("second", "second").await.unwrap();
+
+    let inbox = until("the second text", async || {
+        let inbox = phones.inbox(&contact, 0).await;
+        (inbox.len() >= 2).then_some(inbox)
+    })
+    .await;
+    let copies: Vec<_> = inbox.iter().map(|entry| (text(&entry["text"]), entry["copies"].as_u64())).collect();
+    assert_eq!(copies, [("first".to_owned(), Some(1)), ("second".to_owned(), Some(1))]);
+}
