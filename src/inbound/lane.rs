@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 use tokio_util::sync::CancellationToken;
 
 /// Rows taken at once: one read, and commits that the store's writer groups.
@@ -56,7 +56,7 @@ struct Held {
 }
 
 impl Lane {
-    /// Until nothing waits any more. A wake that comes while the lane ends starts another one.
+    /// Until nothing waits any more.
     pub(super) async fn run(self, tenant: TenantId) {
         let mut inbox = self.store.watch(Topic::Inbox);
         let mut turns: JoinSet<(Chat, Turn)> = JoinSet::new();
@@ -68,8 +68,7 @@ impl Lane {
             let waiting: Vec<Chat> = held.iter().filter(|(_, held)| !due(held)).map(|(chat, _)| chat.clone()).collect();
             let except = in_hand.keys().cloned().chain(waiting).collect();
             let room = CHATS_AT_ONCE_MAX.saturating_sub(turns.len());
-            let rows =
-                if room == 0 { Ok(Vec::new()) } else { self.store.waiting(&tenant, except, BATCH_ROWS_MAX).await };
+            let rows = if room == 0 { Ok(Vec::new()) } else { self.readable(&tenant, except).await };
             let mut pause = None;
             match rows {
                 Ok(rows) if !rows.is_empty() => {
@@ -107,6 +106,21 @@ impl Lane {
         while turns.join_next().await.is_some() {}
     }
 
+    /// What waits. A row that does not read is set aside at once, so that nobody waits behind it.
+    async fn readable(&self, tenant: &TenantId, except: Vec<Chat>) -> Result<Vec<InboxRow>, StoreError> {
+        loop {
+            let waiting = self.store.waiting(tenant, except.clone(), BATCH_ROWS_MAX).await?;
+            for seq in &waiting.unreadable {
+                tracing::error!(%tenant, seq, "a row of the inbox does not read and is set aside");
+                self.store.set_aside_inbound(*seq).await?;
+            }
+            // Nothing but such rows: there may be more behind them.
+            if !waiting.rows.is_empty() || waiting.unreadable.is_empty() {
+                return Ok(waiting.rows);
+            }
+        }
+    }
+
     fn ended(
         &self,
         ended: Result<(Chat, Turn), tokio::task::JoinError>,
@@ -138,10 +152,11 @@ impl Lane {
     }
 
     /// Without a plugin in the way, rows are handed to the one writer in their order, so that the log keeps it.
+    /// Unconstrained, because what tokio puts off when a task's budget is spent it wakes in reverse.
     async fn without_plugins(&self, rows: &[InboxRow]) -> Result<(), StoreError> {
         let began = Instant::now();
         let commits = rows.iter().map(|row| self.complete(row, event_of(row), Aftermath::default(), false));
-        join_all(commits).await.into_iter().collect::<Result<(), _>>()?;
+        unconstrained(join_all(commits)).await.into_iter().collect::<Result<(), _>>()?;
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let each = began.elapsed() / count.max(1);
         rows.iter().for_each(|_| self.metrics.inbound_processed(each));

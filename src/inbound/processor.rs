@@ -4,12 +4,12 @@
 use super::lane::Lane;
 use crate::domain::ids::TenantId;
 use crate::plugins::Plugins;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Store, Topic};
 use crate::telemetry::metrics::Metrics;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Looks again after this long even when nobody woke it, and after an error of the store.
@@ -19,12 +19,21 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Runs until `stop`; what is in hand then is finished first.
 pub async fn run(store: Store, plugins: Plugins, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut inbox = store.watch(Topic::Inbox);
-    let mut lanes: HashMap<TenantId, JoinHandle<()>> = HashMap::new();
+    let mut lanes: JoinSet<TenantId> = JoinSet::new();
+    let mut running: HashSet<TenantId> = HashSet::new();
     let lane = Lane { store: store.clone(), plugins, metrics, stop: stop.clone() };
     while !stop.is_cancelled() {
-        lanes.retain(|_, running| !running.is_finished());
-        let pause = match start_lanes(&store, &lane, &mut lanes).await {
-            Ok(()) => SWEEP_EVERY,
+        let pause = match store.tenants_waiting().await {
+            Ok(tenants) => {
+                for tenant in tenants.into_iter().filter(|tenant| running.insert(tenant.clone())) {
+                    let lane = lane.clone();
+                    lanes.spawn(async move {
+                        lane.run(tenant.clone()).await;
+                        tenant
+                    });
+                }
+                SWEEP_EVERY
+            }
             Err(error) => {
                 tracing::error!(%error, "the inbox could not be read");
                 PAUSE_AFTER_ERROR
@@ -33,23 +42,25 @@ pub async fn run(store: Store, plugins: Plugins, metrics: Arc<Metrics>, stop: Ca
         tokio::select! {
             () = stop.cancelled() => {}
             () = inbox.changed(), if pause == SWEEP_EVERY => {}
+            // Looks again at once: what came while the lane ended has woken nobody else.
+            Some(ended) = lanes.join_next() => forget(ended, &mut running),
             () = tokio::time::sleep(pause) => {}
         }
     }
-    for running in lanes.into_values() {
-        if let Err(error) = running.await {
-            tracing::error!(%error, "a lane of the inbox ended badly");
-        }
+    while let Some(ended) = lanes.join_next().await {
+        forget(ended, &mut running);
     }
 }
 
-async fn start_lanes(
-    store: &Store,
-    lane: &Lane,
-    lanes: &mut HashMap<TenantId, JoinHandle<()>>,
-) -> Result<(), StoreError> {
-    for tenant in store.tenants_waiting().await? {
-        lanes.entry(tenant.clone()).or_insert_with(|| tokio::spawn(lane.clone().run(tenant)));
+fn forget(ended: Result<TenantId, JoinError>, running: &mut HashSet<TenantId>) {
+    match ended {
+        Ok(tenant) => {
+            running.remove(&tenant);
+        }
+        Err(error) => {
+            // Whose it was is lost with it; a second lane of a tenant does nothing twice, since a row is done once.
+            tracing::error!(%error, "a lane of the inbox ended badly");
+            running.clear();
+        }
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 //! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
-use super::{Result, Store, StoreError, Topic, Tx, events, plugin_history};
+use super::{Result, Store, Topic, Tx, events, plugin_history};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
@@ -23,12 +23,12 @@ pub struct NewInboxRow {
     pub message: Vec<u8>,
 }
 
-/// Something that waits.
-#[derive(Debug, Clone)]
-pub enum Waiting {
-    Row(InboxRow),
-    /// The row with this `seq` does not read back as what was written.
-    Unreadable(i64),
+/// What waits.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting {
+    pub rows: Vec<InboxRow>,
+    /// The `seq` of rows that do not read back as what was written.
+    pub unreadable: Vec<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,12 +92,7 @@ impl Store {
     }
 
     /// What waits of one tenant, in the order of arrival, but not of these chats of its devices.
-    pub async fn waiting(
-        &self,
-        tenant: &TenantId,
-        except: Vec<(DeviceId, String)>,
-        limit: u32,
-    ) -> Result<Vec<Waiting>> {
+    pub async fn waiting(&self, tenant: &TenantId, except: Vec<(DeviceId, String)>, limit: u32) -> Result<Waiting> {
         let tenant = tenant.clone();
         let except: Vec<String> = except.into_iter().map(|(device, chat)| format!("{device} {chat}")).collect();
         self.db
@@ -110,10 +105,13 @@ impl Store {
                      ORDER BY seq LIMIT ?3",
                 )?;
                 let mut rows = statement.query(params![tenant.as_str(), json!(except).to_string(), limit])?;
-                let mut waiting = Vec::new();
+                let mut waiting = Waiting::default();
                 while let Some(row) = rows.next()? {
                     let seq = row.get(0)?;
-                    waiting.push(read(seq, row, &tenant).map_or(Waiting::Unreadable(seq), Waiting::Row));
+                    match read(seq, row, &tenant) {
+                        Some(row) => waiting.rows.push(row),
+                        None => waiting.unreadable.push(seq),
+                    }
                 }
                 Ok(waiting)
             })
