@@ -17,7 +17,16 @@ use wacore_binary::builder::NodeBuilder;
 /// Writes to a phone or a group; returns the message's id.
 pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) -> Result<String, Unfit> {
     let to = draft.to.clone();
-    let to_group = world.groups().contains_key(&to);
+    let group = world.group(&to);
+    let to_group = group.is_some();
+    if let Some(group) = group {
+        if !group.members.contains_key(&author.number) {
+            return Err(Unfit::Wrong(format!("{} is no member of the group", author.number)));
+        }
+        if group.announce && !group.is_admin(&author.number) {
+            return Err(Unfit::Wrong("only admins write to this group".to_owned()));
+        }
+    }
     let now_ms = i64::try_from(world.clock.now_ms()).unwrap_or(0);
     let writer = Writer { account: author.clone(), to_group, now_ms };
     // A large file is sealed beside the tasks that move stanzas.
