@@ -5,6 +5,7 @@ use crate::attachment::{self, Kind, Sealed};
 use crate::book::Known;
 use crate::handlers::MEDIA_HOST;
 use crate::message;
+use crate::node::STATUS;
 use crate::poll::Ballot;
 use crate::wa;
 use base64::Engine as _;
@@ -204,7 +205,9 @@ impl Draft {
     /// How the writer's phone names another message.
     fn key(&self, by: &Writer, id: &str, own: bool) -> wa::MessageKey {
         let author = by.known(id).map(|known| format!("{}@lid", lid_of(&known.author)));
-        let (remote, participant) = if by.to_group {
+        let (remote, participant) = if self.to == STATUS {
+            (self.to.clone(), author.filter(|_| !own))
+        } else if by.to_group {
             (format!("{}@g.us", self.to), author.filter(|_| !own))
         } else {
             (format!("{}@s.whatsapp.net", if own { &self.to } else { &by.account.number }), None)
@@ -444,7 +447,7 @@ impl Media {
                     ..Default::default()
                 }));
             }
-            Kind::Document | Kind::History => {
+            Kind::Document | Kind::History | Kind::AppState => {
                 message.document_message = Some(Box::new(wa::DocumentMessage {
                     url,
                     mimetype,

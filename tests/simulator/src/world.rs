@@ -125,6 +125,10 @@ impl World {
         self.files.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
+    pub(crate) fn files(&self) -> usize {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Returns whether there was room.
     pub(crate) fn keep_file(&self, path: String, file: Bytes) -> bool {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);

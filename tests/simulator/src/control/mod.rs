@@ -122,6 +122,7 @@ async fn stats(State(shared): Shareds) -> Json<Value> {
         "messages": world.messages(),
         "displayed": displayed,
         "groups": world.groups().len(),
+        "files": world.files(),
         "faults": world.faults().0.len(),
     }))
 }
