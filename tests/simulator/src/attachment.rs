@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Sticker,
     #[serde(skip)]
     History,
+    #[serde(skip)]
+    AppState,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Self::Document => "document",
             Self::Sticker => "sticker",
             Self::History => "history",
+            Self::AppState => "app-state",
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Self::Audio => "audio",
             Self::Document => "document",
             Self::History => "md-msg-hist",
+            Self::AppState => "md-app-state",
         }
     }
 
@@ -52,7 +56,7 @@ impl Kind {
             Self::Video => "video/mp4",
             Self::Audio => "audio/ogg; codecs=opus",
             Self::Sticker => "image/webp",
-            Self::Document | Self::History => "application/octet-stream",
+            Self::Document | Self::History | Self::AppState => "application/octet-stream",
         }
     }
 
@@ -63,6 +67,7 @@ impl Kind {
             Self::Audio => b"WhatsApp Audio Keys",
             Self::Document => b"WhatsApp Document Keys",
             Self::History => b"WhatsApp History Keys",
+            Self::AppState => b"WhatsApp App State Keys",
         }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) subject: String,
-    pub(crate) description: Option<String>,
+    /// Its id and text.
+    pub(crate) description: Option<(String, String)>,
     pub(crate) creator: String,
     pub(crate) created: u64,
     /// Phone number, and whether it is an admin.

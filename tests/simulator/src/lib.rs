@@ -7,7 +7,7 @@
 //! - [`Simulator`]: starts it; [`Clock`]: its time; [`control`]: its HTTP API, documented in README.md.
 //! - `noise`, `node`, `signal`, `message`, `attachment`, `poll`: the layers of the protocol.
 //! - `world`: everything there is, and its locks; `account`, `companion`, `group`: its parts; `phone`, `push_name`: what a simulated person's phone does;
-//!   `compose`, `display`, `book`: what it writes, shows and remembers.
+//!   `compose`, `display`, `book`: what it writes, shows and remembers; `snapshot`: its app state in one file.
 //! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
 mod account;
@@ -33,6 +33,7 @@ mod poll;
 mod push_name;
 mod signal;
 mod simulator;
+mod snapshot;
 mod world;
 
 pub use clock::{ADVANCE_MS_MAX, Clock, Unmoved};

@@ -8,6 +8,18 @@ pub(crate) fn server_jid() -> Jid {
     Jid::new("", Server::Pn)
 }
 
+/// Where status posts go.
+pub(crate) const STATUS: &str = "status@broadcast";
+
+/// The name under which sender keys for this address are kept: a group's, or that of status posts.
+pub(crate) fn sender_key_chat(to: &Jid) -> Option<String> {
+    match to.server {
+        Server::Group => Some(to.user.to_string()),
+        Server::Broadcast => Some(to.to_string()),
+        _ => None,
+    }
+}
+
 /// The attribute's text; empty when it is not there.
 pub(crate) fn attr(node: &Node, key: &str) -> String {
     node.attrs.get(key).map(|value| value.as_str().to_string()).unwrap_or_default()

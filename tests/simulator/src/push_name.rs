@@ -63,11 +63,12 @@ pub(crate) fn patch(name: &str, key_id: &[u8], key: &[u8], now: u64) -> Vec<u8> 
         snapshot_mac: Some(snapshot_mac),
         patch_mac: Some(patch_mac),
         key_id: id(),
+        external_mutations: None,
     }
     .encode_to_vec()
 }
 
-fn expand<const N: usize>(key: &[u8], info: &[u8]) -> [u8; N] {
+pub(crate) fn expand<const N: usize>(key: &[u8], info: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     // HKDF refuses only outputs beyond 8,160 bytes.
     let _ = Hkdf::<Sha256>::new(None, key).expand(info, &mut out);
@@ -75,7 +76,7 @@ fn expand<const N: usize>(key: &[u8], info: &[u8]) -> [u8; N] {
 }
 
 /// HMAC takes keys of any length; the error of the interface does not happen.
-fn mac256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn mac256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else { return Vec::new() };
     parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().to_vec()

@@ -2,7 +2,7 @@
 //! is in `handlers` and `phone`.
 //!
 //! Locks. An account has two: `phone` (async; its Signal sessions) and `state` (everything else of it). The rest of the
-//! world has one each for the directory, groups, pending clients, faults, files, unanswered stanzas and presence.
+//! world has one each for the directory, groups, pending clients, faults, files and unanswered stanzas.
 //!
 //! 1. Only `phone` may be held while another lock is taken, and never two phones at once.
 //! 2. Every other lock is a leaf: taken for a moment, nothing else is taken and nothing is awaited with it held. So a
@@ -123,6 +123,10 @@ impl World {
 
     pub(crate) fn file(&self, path: &str) -> Option<Bytes> {
         self.files.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    pub(crate) fn files(&self) -> usize {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns whether there was room.

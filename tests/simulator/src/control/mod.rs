@@ -50,7 +50,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/accounts/{phone}/calls", get(calls::list).post(calls::offer))
         .route("/accounts/{phone}/calls/{call}/end", post(calls::end))
         .route("/groups", post(groups::create))
+        .route("/groups/{group}", get(groups::read))
         .route("/groups/{group}/messages", post(groups::send))
+        .route("/groups/{group}/leave", post(groups::leave))
+        .route("/groups/join", post(groups::join))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/mms/{kind}/{token}", post(media::upload))
         .route("/v/{kind}/{name}", get(media::download))
@@ -119,6 +122,7 @@ async fn stats(State(shared): Shareds) -> Json<Value> {
         "messages": world.messages(),
         "displayed": displayed,
         "groups": world.groups().len(),
+        "files": world.files(),
         "faults": world.faults().0.len(),
     }))
 }

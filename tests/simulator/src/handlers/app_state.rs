@@ -4,9 +4,10 @@
 use crate::account::Collection;
 use crate::connection::Session;
 use crate::node::{attr, body, child, children, leaf, message_id, result};
+use crate::snapshot::{self, SNAPSHOT_PATCHES_MIN};
 use crate::wa;
 use crate::world::World;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use prost::Message as _;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -14,6 +15,7 @@ use wacore_binary::builder::NodeBuilder;
 pub(super) fn handle(world: &World, session: &Session, node: &Node) -> Result<()> {
     let mut answers = Vec::new();
     let mut changed = Vec::new();
+    let mut whole = Vec::new();
     {
         let mut owner = session.account.state();
         for request in child(node, "sync").map(children).unwrap_or_default() {
@@ -29,15 +31,39 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node) -> Result<()
                     );
                 }
                 Some(_) => answers.push(conflict(&name, collection.version)),
+                None if base == 0
+                    && attr(request, "return_snapshot") == "true"
+                    && collection.patches.len() >= SNAPSHOT_PATCHES_MIN =>
+                {
+                    whole.push((name, collection.version, collection.patches.clone()));
+                }
                 None => answers.push(behind(&name, collection, base)),
             }
         }
+    }
+    for (name, version, patches) in whole {
+        answers.push(snapshot_answer(world, session, &name, version, patches)?);
     }
     session.line.send(result(node, vec![NodeBuilder::new("sync").children(answers).build()]));
     for (name, version) in changed {
         notify_others(world, session, &name, version);
     }
     Ok(())
+}
+
+/// All of a collection in a file; patch by patch when that cannot be.
+fn snapshot_answer(world: &World, session: &Session, name: &str, version: u64, patches: Vec<Vec<u8>>) -> Result<Node> {
+    let (key_id, key) = &session.account.sync_key;
+    let Some(sealed) = snapshot::of(name, version, &patches, key_id, key)? else {
+        return Ok(behind(name, &Collection { version, patches }, 0));
+    };
+    let reference = leaf("snapshot", snapshot::reference(&sealed));
+    ensure!(world.keep_file(sealed.path, sealed.blob.into()), "the media host is full");
+    Ok(NodeBuilder::new("collection")
+        .attr("name", name.to_owned())
+        .attr("version", version)
+        .children([reference])
+        .build())
 }
 
 fn append(collection: &mut Collection, patch: &[u8]) -> Result<()> {

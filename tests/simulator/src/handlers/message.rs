@@ -2,7 +2,7 @@
 
 use crate::account::Account;
 use crate::connection::Session;
-use crate::node::{attr, attr_jid, body, child, children};
+use crate::node::{attr, attr_jid, body, child, children, sender_key_chat};
 use crate::phone::{self, Inbound};
 use crate::world::World;
 use anyhow::{Context, Result};
@@ -67,11 +67,18 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Res
 
 fn targets(world: &World, session: &Session, to: &Jid, node: &Node, has_group_part: bool) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
+    let mut holders: Vec<Arc<Account>> = Vec::new();
     for participant in child(node, "participants").map(children).unwrap_or_default() {
         let Some((account, device)) = attr_jid(participant, "jid").and_then(|jid| world.resolve(&jid)) else {
             continue;
         };
-        let target = Target { account, device, direct: child(participant, "enc").cloned() };
+        let direct = child(participant, "enc").cloned();
+        if direct.is_none() {
+            // Its devices hold the sender key already.
+            holders.push(account);
+            continue;
+        }
+        let target = Target { account, device, direct };
         if !target.is(&session.account, session.device) {
             targets.push(target);
         }
@@ -82,12 +89,15 @@ fn targets(world: &World, session: &Session, to: &Jid, node: &Node, has_group_pa
     if to.server == Server::Group {
         // Devices that hold the sender key already get the group part only.
         let members = world.group(to.user.as_str()).map(|group| group.members).unwrap_or_default();
-        for member in members.keys().filter_map(|member| world.account(member)) {
-            let devices = member.state().live_devices();
+        holders.extend(members.keys().filter_map(|member| world.account(member)));
+    }
+    if has_group_part {
+        for holder in holders {
+            let devices = holder.state().live_devices();
             for device in std::iter::once(0).chain(devices) {
-                let target = Target { account: member.clone(), device, direct: None };
+                let target = Target { account: holder.clone(), device, direct: None };
                 let own = target.is(&session.account, session.device);
-                if !own && !targets.iter().any(|other| other.is(&member, device)) {
+                if !own && !targets.iter().any(|other| other.is(&holder, device)) {
                     targets.push(target);
                 }
             }
@@ -114,7 +124,7 @@ fn forwarded(
         .attr("t", world.now())
         .attr("notify", author.name.clone())
         .attr("type", attr(node, "type"));
-    message = if to.server == Server::Group {
+    message = if sender_key_chat(to).is_some() {
         message
             .attr("from", to.clone())
             .attr("participant", sender)
@@ -131,7 +141,7 @@ fn forwarded(
         message = message.attr("edit", attr(node, "edit"));
     }
     let mut parts: Vec<Node> = target.direct.clone().into_iter().collect();
-    if let (Server::Group, Some(sealed)) = (to.server, group_part) {
+    if let (Some(_), Some(sealed)) = (sender_key_chat(to), group_part) {
         parts.push(NodeBuilder::new("enc").attr("v", "2").attr("type", "skmsg").bytes(sealed.to_vec()).build());
     }
     parts.extend(child(node, "device-identity").cloned());

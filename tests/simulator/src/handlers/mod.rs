@@ -6,7 +6,7 @@ pub(crate) use call::{Call, end as end_call, offer as offer_call};
 mod devices;
 pub(crate) use devices::{changed as devices_changed, take_bundle};
 mod groups;
-pub(crate) use groups::create as create_group;
+pub(crate) use groups::{Joined, create as create_group, join as join_group, leave as leave_group};
 mod keys;
 pub(crate) use keys::bundle_parts;
 pub(crate) mod message;

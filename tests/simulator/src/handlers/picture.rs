@@ -108,6 +108,5 @@ fn found(world: &World, target: &Jid) -> Option<Picture> {
         return world.group(&target.user)?.picture;
     }
     let (account, _) = world.resolve(target)?;
-    let picture = account.state().picture.clone();
-    picture
+    account.state().picture.clone()
 }

@@ -4,7 +4,7 @@ use super::Inbound;
 use super::seal::{addressed, enveloped, seal};
 use crate::account::Account;
 use crate::handlers::bundle_parts;
-use crate::node::{attr, child, child_body, key32, leaf, uint};
+use crate::node::{attr, child, child_body, key32, leaf, sender_key_chat, uint};
 use crate::signal::Bundle;
 use crate::wa;
 use crate::world::World;
@@ -37,7 +37,7 @@ pub(crate) async fn ask_again(world: &World, account: &Account, inbound: &Inboun
     let reader = if inbound.to.server == Server::Pn { account.phone_jid(0) } else { account.lid_jid(0) };
     let receipt =
         NodeBuilder::new("receipt").attr("id", inbound.id.to_owned()).attr("type", "retry").attr("t", world.now());
-    let receipt = if inbound.to.server == Server::Group {
+    let receipt = if sender_key_chat(inbound.to).is_some() {
         receipt.attr("from", inbound.to.clone()).attr("participant", reader)
     } else {
         receipt.attr("from", reader)
@@ -67,13 +67,13 @@ pub(crate) async fn send_again(
     ensure!(count <= RETRIES_MAX, "{id} was sent again {RETRIES_MAX} times");
     let known = author.state().book.get(&id).filter(|known| known.author == author.number);
     let known = known.with_context(|| format!("this phone wrote no {id}"))?;
-    let group = attr(receipt, "to").parse::<Jid>().ok().filter(|to| to.server == Server::Group);
+    let group = attr(receipt, "to").parse::<Jid>().ok().filter(|to| sender_key_chat(to).is_some());
     let mut message = known.message.clone();
     let mut phone = author.phone.lock().await;
     if let Some(group) = &group {
         message.sender_key_distribution_message = Some(wa::SenderKeyDistributionMessage {
             group_id: Some(group.to_string()),
-            axolotl: Some(phone.own_skdm(&group.user).await?),
+            axolotl: Some(phone.own_skdm(&sender_key_chat(group).unwrap_or_default()).await?),
         });
     }
     let peer = format!("{}:{device}", to.number);

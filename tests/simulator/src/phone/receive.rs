@@ -4,7 +4,7 @@ use super::{Arrived, share_sync_keys, show, write};
 use crate::account::{Account, Behaviour};
 use crate::compose::Draft;
 use crate::message::unpad;
-use crate::node::{attr, body};
+use crate::node::{attr, body, sender_key_chat};
 use crate::wa;
 use crate::world::World;
 use anyhow::Result;
@@ -25,7 +25,7 @@ pub(crate) struct Inbound<'a> {
 
 /// The phone of `account` receives: decrypts, displays, confirms as its owner behaves.
 pub(crate) async fn receive(world: &World, account: &Arc<Account>, inbound: &Inbound<'_>) -> Result<()> {
-    let group = (inbound.to.server == Server::Group).then(|| inbound.to.user.to_string());
+    let group = sender_key_chat(inbound.to);
     let Some(raw) = opened(account, inbound, group.as_deref()).await? else { return Ok(()) };
     let message = wa::Message::decode(&raw[..])?;
     if account.number == inbound.from.number {
@@ -91,7 +91,7 @@ fn confirm(world: &World, account: &Account, inbound: &Inbound<'_>, behaviour: &
     let kinds = [(behaviour.receipts, ""), (behaviour.receipts && behaviour.read, "read")];
     for (_, kind) in kinds.into_iter().filter(|(does, _)| *does) {
         let mut receipt = NodeBuilder::new("receipt").attr("id", inbound.id.to_owned()).attr("t", world.now());
-        receipt = if inbound.to.server == Server::Group {
+        receipt = if sender_key_chat(inbound.to).is_some() {
             receipt.attr("from", inbound.to.clone()).attr("participant", reader.clone())
         } else {
             receipt.attr("from", reader.clone())

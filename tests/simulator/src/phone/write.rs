@@ -5,7 +5,7 @@ use super::{Arrived, show};
 use crate::account::Account;
 use crate::compose::{Draft, Unfit, Writer, Written};
 use crate::message::pad;
-use crate::node::message_id;
+use crate::node::{STATUS, message_id};
 use crate::wa;
 use crate::world::{FILES_MAX, World};
 use anyhow::{Context, Result};
@@ -17,7 +17,16 @@ use wacore_binary::builder::NodeBuilder;
 /// Writes to a phone or a group; returns the message's id.
 pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) -> Result<String, Unfit> {
     let to = draft.to.clone();
-    let to_group = world.groups().contains_key(&to);
+    let group = world.group(&to);
+    let to_group = group.is_some() || to == STATUS;
+    if let Some(group) = group {
+        if !group.members.contains_key(&author.number) {
+            return Err(Unfit::Wrong(format!("{} is no member of the group", author.number)));
+        }
+        if group.announce && !group.is_admin(&author.number) {
+            return Err(Unfit::Wrong("only admins write to this group".to_owned()));
+        }
+    }
     let now_ms = i64::try_from(world.clock.now_ms()).unwrap_or(0);
     let writer = Writer { account: author.clone(), to_group, now_ms };
     // A large file is sealed beside the tasks that move stanzas.
@@ -44,7 +53,7 @@ pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) ->
     Ok(id)
 }
 
-/// Every linked device of the other account receives, and its phone shows it.
+/// Every linked device of the other account receives, its phone shows it, and the author's own devices get a copy.
 async fn to_person(world: &World, author: &Account, to: &str, id: &str, message: &wa::Message) -> Result<()> {
     let to = world.account(to).context("no such account in `to`")?;
     let devices = to.state().live_devices();
@@ -52,10 +61,23 @@ async fn to_person(world: &World, author: &Account, to: &str, id: &str, message:
         let mut phone = author.phone.lock().await;
         for device in devices {
             let enc = seal(world, &mut phone, &to, device, message).await?;
-            let stanza =
-                NodeBuilder::new("message").attr("from", author.lid_jid(0)).attr("sender_pn", author.phone_jid(0));
-            let stanza = enveloped(world, stanza, author, id, message, vec![enc]);
+            let stanza = enveloped(world, addressed(author, None), author, id, message, vec![enc]);
             world.deliver(&to, device, stanza);
+        }
+        let copy = wa::Message {
+            device_sent_message: Some(Box::new(wa::DeviceSentMessage {
+                destination_jid: Some(to.phone_jid(0).to_string()),
+                message: Some(Box::new(message.clone())),
+            })),
+            ..Default::default()
+        };
+        let own = author.state().live_devices();
+        for device in own {
+            // One that was linked this moment has no keys yet, and no chats to miss something in.
+            let Ok(enc) = seal(world, &mut phone, author, device, &copy).await else { continue };
+            let stanza =
+                NodeBuilder::new("message").attr("from", author.phone_jid(0)).attr("recipient", to.phone_jid(0));
+            world.deliver(author, device, enveloped(world, stanza, author, id, message, vec![enc]));
         }
     }
     let chat = format!("{}@s.whatsapp.net", author.number);
@@ -65,10 +87,13 @@ async fn to_person(world: &World, author: &Account, to: &str, id: &str, message:
 
 /// With a sender key that travels along.
 async fn to_members(world: &World, author: &Account, group: &str, id: &str, message: &wa::Message) -> Result<()> {
-    let members = world.group(group).context("no such group")?.members;
-    let others: Vec<_> =
-        members.keys().filter(|member| **member != author.number).filter_map(|member| world.account(member)).collect();
-    let jid = Jid::group(group);
+    // Everybody sees a status post; a simulated person knows everybody.
+    let (readers, jid) = if group == STATUS {
+        (world.accounts(), Jid::status_broadcast())
+    } else {
+        let members = world.group(group).context("no such group")?.members;
+        (members.keys().filter_map(|member| world.account(member)).collect(), Jid::group(group))
+    };
     {
         let mut phone = author.phone.lock().await;
         let distribution = phone.own_skdm(group).await?;
@@ -80,7 +105,7 @@ async fn to_members(world: &World, author: &Account, group: &str, id: &str, mess
             }),
             ..Default::default()
         };
-        for member in &others {
+        for member in &readers {
             let devices = member.state().live_devices();
             for device in devices {
                 let enc = seal(world, &mut phone, member, device, &carrier).await?;
@@ -93,7 +118,7 @@ async fn to_members(world: &World, author: &Account, group: &str, id: &str, mess
         }
     }
     let chat = jid.to_string();
-    for member in others {
+    for member in readers.into_iter().filter(|member| member.number != author.number) {
         let raw = message.encode_to_vec();
         show(world, &member, Arrived { id, chat: &chat, from: &author.number, message, raw });
     }

@@ -1,8 +1,9 @@
 //! Messages between linked clients and phones.
 
-use crate::support::{BUDI, Rig, SHOP, chat};
+use crate::support::{BUDI, Rig, SARI, SHOP, chat};
 use serde_json::json;
 use wacore::types::events::Event;
+use wacore_binary::JidExt as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_go_both_ways_and_receipts_come_back() {
@@ -71,4 +72,40 @@ async fn a_stanza_that_is_not_confirmed_comes_again() {
     let waiting = rig.get(&format!("/accounts/{SHOP}/devices")).await[0]["waiting"].as_u64();
 
     assert!(waiting >= Some(1), "{waiting:?} stanzas wait, and the message was never confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_owner_writes_on_the_phone_comes_to_the_linked_client_too() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+
+    let id = rig.write(SHOP, json!({ "to": BUDI, "text": "from the phone" })).await;
+    let copy = device.message(&id).await;
+
+    assert!(copy.info.source.is_from_me);
+    assert_eq!(copy.info.source.chat, chat(BUDI));
+    assert_eq!(copy.message.conversation.as_deref(), Some("from the phone"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_posts_reach_those_they_are_for() {
+    let rig = Rig::start().await;
+    let (shop, budi) = (rig.linked(SHOP).await, rig.linked(BUDI).await);
+    let readers = [chat(BUDI), chat(SARI)];
+    shop.client.contacts().is_on_whatsapp(&readers).await.unwrap();
+
+    let status = shop.client.status();
+    let mut posted = Vec::new();
+    for text in ["first", "second"] {
+        let sent = status.send_text(text, 0xff00_0000, Default::default(), &readers, Default::default()).await.unwrap();
+        posted.push(sent.message_id);
+    }
+    let written = rig.write(SARI, json!({ "to": "status@broadcast", "text": "from Sari" })).await;
+
+    for id in &posted {
+        assert_eq!(rig.shown(SARI, id).await["chat"], "status@broadcast");
+        assert!(budi.message(id).await.info.source.chat.is_status_broadcast());
+    }
+    assert!(shop.message(&written).await.info.source.chat.is_status_broadcast());
+    rig.all_answered().await;
 }

@@ -93,3 +93,28 @@ async fn a_linked_client_receives_all_of_the_prepared_history() {
     let second = device.seen_times("the second part of the history", 2, chats).await;
     assert_eq!(first + second, 300);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_device_reads_many_settings_from_one_file() {
+    let rig = Rig::start().await;
+    let first = rig.linked(SHOP).await;
+    let chats = 12;
+    for number in 0..chats {
+        let contact = chat(&(6_281_600_000_000_u64 + number).to_string());
+        first.client.chat_actions().archive_chat(&contact, None).await.unwrap();
+    }
+    first.client.chat_actions().unarchive_chat(&chat("6281600000003"), None).await.unwrap();
+
+    let second = rig.linked(SHOP).await;
+
+    let archived = |event: &Event| match event {
+        Event::ArchiveUpdate(update) => Some((update.jid.user.to_string(), update.action.archived == Some(true))),
+        _ => None,
+    };
+    let back = |event: &Event| archived(event).filter(|(user, _)| user == "6281600000003");
+    assert!(!second.seen("the chat that was taken back", back).await.1);
+    let count = usize::try_from(chats).unwrap();
+    second.seen_times("the last archived chat", count, archived).await;
+    let files = rig.get("/stats").await["files"].as_u64();
+    assert!(files >= Some(1), "there is no snapshot: {files:?} files");
+}

@@ -1,19 +1,18 @@
 //! What a person writes: a control request, made into the protobuf that phones send.
 
+mod media;
+
 use crate::account::{Account, lid_of};
-use crate::attachment::{self, Kind, Sealed};
+use crate::attachment::Sealed;
 use crate::book::Known;
-use crate::handlers::MEDIA_HOST;
 use crate::message;
+use crate::node::STATUS;
 use crate::poll::Ballot;
 use crate::wa;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use media::Media;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// A file a phone writes; a larger one is refused.
-pub(crate) const MEDIA_BYTES_MAX: u64 = 64 << 20;
 /// Options of a poll, as the official clients have it.
 const POLL_OPTIONS_MAX: usize = 12;
 const POLL_OPTIONS_MIN: usize = 2;
@@ -64,19 +63,6 @@ struct Edit {
 #[serde(deny_unknown_fields)]
 struct Target {
     id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Media {
-    kind: Kind,
-    mime: Option<String>,
-    caption: Option<String>,
-    file_name: Option<String>,
-    /// The file, base64.
-    data: Option<String>,
-    /// Or how many bytes of made-up content.
-    size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -204,7 +190,9 @@ impl Draft {
     /// How the writer's phone names another message.
     fn key(&self, by: &Writer, id: &str, own: bool) -> wa::MessageKey {
         let author = by.known(id).map(|known| format!("{}@lid", lid_of(&known.author)));
-        let (remote, participant) = if by.to_group {
+        let (remote, participant) = if self.to == STATUS {
+            (self.to.clone(), author.filter(|_| !own))
+        } else if by.to_group {
             (format!("{}@g.us", self.to), author.filter(|_| !own))
         } else {
             (format!("{}@s.whatsapp.net", if own { &self.to } else { &by.account.number }), None)
@@ -350,122 +338,5 @@ impl Poll {
             message_context_info: Some(secret),
             ..Default::default()
         })
-    }
-}
-
-impl Media {
-    fn written(&self, by: &Writer) -> Result<Written, Unfit> {
-        let file = self.file()?;
-        let sealed = attachment::seal(self.kind, &file).map_err(Unfit::Failed)?;
-        let message = self.message(by, &sealed);
-        Ok(Written { message, file: Some(sealed) })
-    }
-
-    fn file(&self) -> Result<Vec<u8>, Unfit> {
-        let too_large = || wrong(format!("media may have at most {MEDIA_BYTES_MAX} bytes"));
-        match (&self.data, self.size) {
-            (Some(data), None) => {
-                let file = BASE64.decode(data).map_err(|_| wrong("media.data is no base64"))?;
-                if u64::try_from(file.len()).is_ok_and(|length| length <= MEDIA_BYTES_MAX) {
-                    Ok(file)
-                } else {
-                    Err(too_large())
-                }
-            }
-            (None, Some(size)) if size <= MEDIA_BYTES_MAX => Ok((0..size).map(|at| (at * 31 % 251) as u8).collect()),
-            (None, Some(_)) => Err(too_large()),
-            _ => Err(wrong("media has either data or size")),
-        }
-    }
-
-    fn message(&self, by: &Writer, sealed: &Sealed) -> wa::Message {
-        let url = Some(format!("https://{}{}", MEDIA_HOST, sealed.path));
-        let mime = self.mime.clone().unwrap_or_else(|| self.kind.usual_mime().to_owned());
-        let voice = mime.starts_with("audio/ogg");
-        let (mimetype, caption) = (Some(mime), self.caption.clone());
-        let media_key = Some(sealed.key.to_vec());
-        let (file_sha256, file_enc_sha256) = (Some(sealed.sha256.to_vec()), Some(sealed.sealed_sha256.to_vec()));
-        let (file_length, direct_path) = (Some(sealed.length), Some(sealed.path.clone()));
-        let media_key_timestamp = Some(by.now_ms / 1_000);
-        let mut message = wa::Message::default();
-        match self.kind {
-            Kind::Image => {
-                message.image_message = Some(Box::new(wa::ImageMessage {
-                    url,
-                    mimetype,
-                    caption,
-                    file_sha256,
-                    file_length,
-                    media_key,
-                    file_enc_sha256,
-                    direct_path,
-                    media_key_timestamp,
-                    ..Default::default()
-                }));
-            }
-            Kind::Video => {
-                message.video_message = Some(Box::new(wa::VideoMessage {
-                    url,
-                    mimetype,
-                    caption,
-                    file_sha256,
-                    file_length,
-                    media_key,
-                    file_enc_sha256,
-                    direct_path,
-                    media_key_timestamp,
-                    ..Default::default()
-                }));
-            }
-            Kind::Audio => {
-                message.audio_message = Some(Box::new(wa::AudioMessage {
-                    url,
-                    mimetype,
-                    file_sha256,
-                    file_length,
-                    media_key,
-                    file_enc_sha256,
-                    direct_path,
-                    media_key_timestamp,
-                    ptt: Some(voice),
-                    ..Default::default()
-                }));
-            }
-            Kind::Sticker => {
-                message.sticker_message = Some(Box::new(wa::StickerMessage {
-                    url,
-                    mimetype,
-                    file_sha256,
-                    file_length,
-                    media_key,
-                    file_enc_sha256,
-                    direct_path,
-                    media_key_timestamp,
-                    ..Default::default()
-                }));
-            }
-            Kind::Document | Kind::History => {
-                message.document_message = Some(Box::new(wa::DocumentMessage {
-                    url,
-                    mimetype,
-                    title: self.file_name.clone(),
-                    file_name: self.file_name.clone(),
-                    caption,
-                    file_sha256,
-                    file_length,
-                    media_key,
-                    file_enc_sha256,
-                    direct_path,
-                    media_key_timestamp,
-                    ..Default::default()
-                }));
-                if self.caption.is_some() {
-                    let inside = wa::FutureProofMessage { message: Some(Box::new(message)) };
-                    message =
-                        wa::Message { document_with_caption_message: Some(Box::new(inside)), ..Default::default() };
-                }
-            }
-        }
-        message
     }
 }
