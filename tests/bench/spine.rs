@@ -4,12 +4,7 @@
 //!
 //! Gateway and bare client run in processes of their own, so that the processor time of the simulator and of the requests,
 //! which are this process's, is not theirs.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a measurement that cannot go on should say where"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on should say where")]
 
 mod bare;
 mod gateway;
