@@ -24,7 +24,15 @@ if (wrong.length > 0) {
   process.exit(1);
 }
 
-const built = await componentize({
-  witPath, world, jsSource: text, jsPath: source, sync: true, stubWasi: true, optSize: true, minify: true,
-});
-await writeFile(output, built.component);
+try {
+  const built = await componentize({
+    witPath, world, jsSource: text, jsPath: source, moduleRoot: process.cwd(), sync: true, stubWasi: true, optSize: true,
+  });
+  await writeFile(output, built.component);
+} catch (error) {
+  const unknown = /module 'rijan:plugin\/([\w-]+)@/.exec(error.message)?.[1];
+  console.error(unknown
+    ? `the source imports ${unknown}: add "${unknown}" to wants.imports in rijan-plugin.toml`
+    : error.message);
+  process.exit(1);
+}

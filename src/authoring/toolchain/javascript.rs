@@ -27,6 +27,7 @@ impl Toolchain for Node {
             .arg(WORLD)
             .arg(&output)
             .args(contract::exports(project.manifest))
+            .env("RUST_BACKTRACE", "0")
             .current_dir(project.folder))?;
         super::read(&output)
     }

@@ -9,7 +9,7 @@ use super::build::Project;
 use super::component::ComponentError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Compiles a project into a component that has no manifest yet.
 pub(super) trait Toolchain {
@@ -24,7 +24,9 @@ pub enum ToolError {
     NotStarted { tool: String, source: io::Error },
     /// It has said why on standard error.
     #[error("{tool} did not succeed ({status})")]
-    Failed { tool: String, status: std::process::ExitStatus },
+    Failed { tool: String, status: ExitStatus },
+    #[error("{standard_error}{tool} did not succeed ({status})")]
+    FailedSaying { tool: String, status: ExitStatus, standard_error: String },
     #[error("{0}")]
     Unexpected(String),
     #[error(transparent)]
@@ -53,6 +55,27 @@ fn run(command: &mut Command) -> Result<(), ToolError> {
     let tool = name_of(command);
     let status = command.status().map_err(|source| ToolError::NotStarted { tool: tool.clone(), source })?;
     if status.success() { Ok(()) } else { Err(ToolError::Failed { tool, status }) }
+}
+
+/// A tool that did not succeed, and why, in its own words.
+struct Told {
+    tool: String,
+    status: ExitStatus,
+    standard_error: String,
+}
+
+impl From<Told> for ToolError {
+    fn from(told: Told) -> Self {
+        Self::FailedSaying { tool: told.tool, status: told.status, standard_error: told.standard_error }
+    }
+}
+
+/// Runs a tool to its end, and gives what it said when it did not succeed.
+fn told(command: &mut Command) -> Result<Option<Told>, ToolError> {
+    let tool = name_of(command);
+    let output = command.output().map_err(|source| ToolError::NotStarted { tool: tool.clone(), source })?;
+    let standard_error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((!output.status.success()).then_some(Told { tool, status: output.status, standard_error }))
 }
 
 /// The same, and gives what it printed on standard output.

@@ -2,7 +2,10 @@
 
 use super::{ToolError, Toolchain, find, need, run};
 use crate::authoring::build::Project;
+use crate::authoring::component::ComponentError;
 use crate::authoring::contract::WORLD;
+use crate::plugins::manifest;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,14 +19,19 @@ impl Toolchain for Python {
     fn compile(&self, project: &Project<'_>) -> Result<Vec<u8>, ToolError> {
         let program = program(project)?;
         let output = project.kept.join("component.wasm");
-        run(Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("-d")
             .arg(project.kept.join("wit"))
             .args(["-w", WORLD, "componentize", "--stub-wasi", "plugin", "-o"])
             .arg(&output)
-            // What is compiled in holds sets and dictionaries: their order must not change from one build to the next.
-            .env("PYTHONHASHSEED", "0")
-            .current_dir(project.folder))?;
+            .env("RUST_BACKTRACE", "0")
+            .current_dir(project.folder);
+        let told = super::told(&mut command)?;
+        if let Some(told) = told {
+            let wrong = mismatches(&told.standard_error);
+            return Err(if wrong.is_empty() { told.into() } else { ComponentError::Mismatch(wrong).into() });
+        }
         super::read(&output)
     }
 }
@@ -40,4 +48,58 @@ fn program(project: &Project<'_>) -> Result<PathBuf, ToolError> {
     let pip = own(&kept).with_file_name("pip");
     run(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check", PACKAGE]))?;
     Ok(own(&kept))
+}
+
+/// What Python says of a source that does not keep to its manifest, as the other languages' builds say it. The bindings
+/// hold only what the manifest names, so it shows as a name that is not there.
+fn mismatches(printed: &str) -> Vec<String> {
+    let quoted = |line: &str, before: &str| {
+        let name = line.split_once(before)?.1.split_once('\'')?.0;
+        Some(name.to_lowercase().replace('_', "-"))
+    };
+    let mut wrong = BTreeSet::new();
+    for line in printed.lines() {
+        if let Some(name) = quoted(line, "cannot import name '") {
+            if line.contains("'wit_world.imports'") {
+                wrong.insert(format!("the source imports {name}: add {name:?} to wants.imports in {}", manifest::FILE));
+            } else if line.contains("'wit_world.exports'") {
+                wrong.insert(format!("the source has the hook {name}, and the manifest does not name it"));
+            }
+        } else if let Some(name) = quoted(line, "module 'wit_world.exports' has no attribute '") {
+            wrong.insert(format!("the source has the hook {name}, and the manifest does not name it"));
+        } else if let Some(name) = quoted(line, "module 'plugin' has no attribute '") {
+            wrong.insert(format!("the manifest asks for the hook {name}, and plugin.py has no class for it"));
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_in_the_bindings_is_told_as_what_the_manifest_lacks() {
+        for (printed, told) in [
+            (
+                "ImportError: cannot import name 'event_data' from 'wit_world.imports' (/world/wit_world/imports/__init__.py)",
+                "the source imports event-data: add \"event-data\" to wants.imports in rijan-plugin.toml",
+            ),
+            (
+                "ImportError: cannot import name 'inbound' from 'wit_world.exports' (/world/wit_world/exports/__init__.py)",
+                "the source has the hook inbound, and the manifest does not name it",
+            ),
+            (
+                "AttributeError: module 'wit_world.exports' has no attribute 'Outbound'. Did you mean: 'Inbound'?",
+                "the source has the hook outbound, and the manifest does not name it",
+            ),
+            (
+                "    AttributeError: module 'plugin' has no attribute 'Outbound'",
+                "the manifest asks for the hook outbound, and plugin.py has no class for it",
+            ),
+        ] {
+            assert_eq!(mismatches(printed), [told]);
+        }
+        assert!(mismatches("NameError: name 'pong' is not defined").is_empty());
+    }
 }
