@@ -4,5 +4,6 @@
 mod api;
 mod at_rest;
 mod crash;
+mod plugins;
 mod start;
 mod support;

@@ -1,5 +1,6 @@
 //! One tenant's key never reaches another tenant's rows.
 
+use crate::plugins::{guest, upload};
 use crate::support::{Gateway, answer, simulator, text};
 use serde_json::json;
 
@@ -7,12 +8,16 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start(folder.path(), &simulator);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &["--set", "plugins.uploads=true"]);
     let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
     let (other, own) = (text(&made["data"]["api_key"]), text(&gateway.info["apiKey"]));
     let webhook = text(&gateway.get("/v1/webhooks").await[0]["id"]);
     let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
+    let plugin = text(&upload(&gateway, &guest("rust"), None).await.1["data"]["plugin"]["name"]);
+    let event = text(&gateway.get("/v1/events?limit=1").await[0]["id"]);
     let names = [
+        ("{plugin}", plugin),
+        ("{event}", event),
         ("{device}", text(&gateway.info["deviceId"])),
         ("{tenant}", text(&gateway.info["tenantId"])),
         ("{webhook}", webhook),
@@ -49,11 +54,17 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
             }
         }
     }
-    assert!(walked >= 29, "{walked} operations");
+    assert!(walked >= 47, "{walked} operations");
     for (path, list) in [("/v1/devices", "devices"), ("/v1/devices/sessions", "sessions")] {
         let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
         assert_eq!(found["data"][list], json!([]), "{path}");
     }
+    for (path, list) in [("/v1/plugins", "plugins"), ("/v1/pipeline", "plugins")] {
+        let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
+        assert_eq!(found["data"][list], json!([]), "{path}");
+    }
+    let (_, events) = answer(gateway.http.get(gateway.url("/v1/events")).header("x-api-key", &other)).await;
+    assert_eq!(events, json!([]));
     let (_, webhooks) = answer(gateway.http.get(gateway.url("/v1/webhooks")).header("x-api-key", &other)).await;
     assert_eq!(webhooks, json!([]));
     assert_eq!(text(&gateway.get(&gateway.device("")).await["data"]["device"]["status"]), "connected");
