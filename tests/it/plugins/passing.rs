@@ -119,6 +119,7 @@ async fn what_a_plugin_keeps_is_read_page_by_page_and_deleted_by_key_or_prefix()
     assert_eq!(delete("").await.0, 400, "which ones has to be said");
     assert_eq!(delete("?key=coun").await.1["data"]["deleted"], 0);
     assert_eq!(delete("?key=count").await.1["data"]["deleted"], 1);
+    assert_eq!(plugin(&gateway).await["kv"]["keys"], 2);
     assert_eq!(delete("?prefix=note/").await.1["data"]["deleted"], 2);
 
     assert_eq!(
