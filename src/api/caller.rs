@@ -5,7 +5,9 @@ use super::error::ApiError;
 use super::extract::Path;
 use super::{Api, limits, request};
 use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
-use crate::store::{AuditEntry, DeviceRow, StoreError, TenantStatus, WebhookRow};
+use crate::plugins::manifest::PluginName;
+use crate::plugins::{MANAGED_BY_API, PluginsError};
+use crate::store::{AuditEntry, DeviceRow, PluginRow, StoreError, TenantStatus, WebhookRow};
 use crate::vault::api_key;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -127,6 +129,39 @@ impl<S: Scope> FromRequestParts<Api> for OwnWebhook<S> {
         let tenant = Tenant::from_request_parts(parts, api).await?;
         let id = WebhookId::parse(&name_in_path(parts, "webhook").await?).map_err(|_| ApiError::NotFound("webhook"))?;
         let row = api.store.webhook(&tenant.id, &id).await.map_err(no_webhook)?;
+        Ok(Self { tenant, row })
+    }
+}
+
+/// A plugin of the caller's, named by `{plugin}` in the path.
+pub(super) struct OwnPlugin<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: PluginRow,
+}
+
+impl<S> OwnPlugin<S> {
+    /// Refuses to change what a file says.
+    pub(super) fn changeable(&self) -> Result<(), ApiError> {
+        if self.row.managed_by == MANAGED_BY_API {
+            return Ok(());
+        }
+        let (name, file) = (self.row.name.clone(), self.row.managed_by.clone());
+        Err(PluginsError::ManagedByFile { name, file }.into())
+    }
+
+    pub(super) fn audit(&self, action: &'static str) -> AuditEntry {
+        self.tenant.audit(action, "plugin", &self.row.name)
+    }
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnPlugin<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let name = name_in_path(parts, "plugin").await?;
+        let name = PluginName::parse(&name).map_err(|_| ApiError::NotFound("plugin"))?;
+        let row = api.store.plugin(&tenant.id, name.as_str()).await.map_err(PluginsError::from)?;
         Ok(Self { tenant, row })
     }
 }

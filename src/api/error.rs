@@ -3,6 +3,7 @@
 use super::limits::Standing;
 use super::request::request_id;
 use crate::outbound::accept::AcceptError;
+use crate::plugins::{KeepError, NotAPlugin, PluginsError};
 use crate::store::StoreError;
 use crate::whatsapp::DirectoryError;
 use axum::Json;
@@ -56,7 +57,8 @@ pub enum ApiError {
     Conflict(String),
     IdempotencyMismatch,
     PayloadTooLarge,
-    UnsupportedMediaType,
+    /// What the route takes instead.
+    UnsupportedMediaType(&'static str),
     /// A plugin of the tenant refused the message.
     PluginRejected {
         plugin: String,
@@ -109,7 +111,7 @@ impl ApiError {
             Self::Conflict(_) => "CONFLICT",
             Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::PluginRejected { .. } => "PLUGIN_REJECTED",
             Self::RateLimited(_) => "RATE_LIMIT_EXCEEDED",
             Self::Overloaded(_) => "OVERLOADED",
@@ -136,14 +138,13 @@ impl ApiError {
             Self::Conflict(why) => why.clone(),
             Self::IdempotencyMismatch => "this idempotency key was used for another request".into(),
             Self::PayloadTooLarge => "the body is larger than this server accepts".into(),
-            Self::UnsupportedMediaType => "send JSON with \"Content-Type: application/json\"".into(),
             Self::PluginRejected { plugin, message, .. } => {
                 format!("the plugin {plugin:?} rejects the message: {message}")
             }
             Self::RateLimited(standing) => {
                 format!("more than {} in the window; try again in {} s", standing.limit, standing.reset_s)
             }
-            Self::Overloaded(why) | Self::UpstreamTimeout(why) => (*why).into(),
+            Self::UnsupportedMediaType(why) | Self::Overloaded(why) | Self::UpstreamTimeout(why) => (*why).into(),
             Self::Internal(_) => "something failed on our side; the request id names it in the log".into(),
         }
     }
@@ -201,6 +202,36 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Refused(why) => Self::Conflict(format!("whatsapp refused: {why}")),
             DirectoryError::Stopping => Self::Overloaded("the server is stopping"),
             DirectoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PluginsError> for ApiError {
+    fn from(error: PluginsError) -> Self {
+        match error {
+            PluginsError::NotFound | PluginsError::Store(StoreError::NotFound) => Self::NotFound("plugin"),
+            PluginsError::Settings(wrong) => Self::Validation(wrong.0.iter().map(|line| named(line)).collect()),
+            PluginsError::Store(error) => error.into(),
+            PluginsError::ManagedByFile { .. }
+            | PluginsError::TooMany
+            | PluginsError::NoPrevious
+            | PluginsError::NoFile(_) => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+/// A line that begins with the key it is about.
+fn named(line: &str) -> FieldError {
+    let (field, message) = line.split_once(": ").unwrap_or(("settings", line));
+    FieldError { field: field.to_owned(), message: message.to_owned() }
+}
+
+impl From<KeepError> for ApiError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::NotAPlugin(NotAPlugin::TooLarge) => Self::PayloadTooLarge,
+            KeepError::NotAPlugin(why) => Self::field("component", why.to_string()),
+            KeepError::Store(error) => error.into(),
         }
     }
 }

@@ -6,12 +6,15 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// An object from the request's body, and what was found wrong with it so far.
 pub(super) struct Fields {
     object: Map<String, Value>,
     errors: Vec<FieldError>,
+    /// Stands before the names of fields, when this is an object within another.
+    within: String,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
@@ -24,26 +27,81 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             _ => ApiError::field("body", "could not be read"),
         })?;
         if bytes.is_empty() {
-            return Ok(Self { object: Map::new(), errors: Vec::new() });
+            return Ok(Self::of(Map::new()));
         }
         let is_json = kind.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
         if !is_json {
-            return Err(ApiError::UnsupportedMediaType);
+            return Err(ApiError::UnsupportedMediaType("send JSON with \"Content-Type: application/json\""));
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(object)) => Ok(Self { object, errors: Vec::new() }),
-            Ok(_) => Err(ApiError::field("body", "must be a JSON object")),
-            Err(error) => {
-                let place = format!("is not valid JSON at line {}, column {}", error.line(), error.column());
-                Err(ApiError::field("body", place))
-            }
-        }
+        Self::from_json("body", &bytes)
     }
 }
 
 impl Fields {
+    fn of(object: Map<String, Value>) -> Self {
+        Self { object, errors: Vec::new(), within: String::new() }
+    }
+
+    /// An object that `name` carries as JSON text.
+    pub(super) fn from_json(name: &str, bytes: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => Ok(Self::of(object)),
+            Ok(_) => Err(ApiError::field(name, "must be a JSON object")),
+            Err(error) => {
+                let place = format!("is not valid JSON at line {}, column {}", error.line(), error.column());
+                Err(ApiError::field(name, place))
+            }
+        }
+    }
+
     pub(super) fn wrong(&mut self, field: &str, message: impl Into<String>) {
-        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.errors.push(FieldError { field: format!("{}{field}", self.within), message: message.into() });
+    }
+
+    /// Names every field that is not one of these.
+    pub(super) fn only(&mut self, known: &[&str]) {
+        let others: Vec<String> = self.object.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
+        for other in others {
+            self.wrong(&other, format!("is not known here; there are {}", known.join(", ")));
+        }
+    }
+
+    pub(super) fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(object)) => Some(object.clone()),
+            Some(_) => {
+                self.wrong(field, "must be an object");
+                None
+            }
+        }
+    }
+
+    /// An object whose own fields are read one by one; give it back to [`Fields::take_in`].
+    pub(super) fn inner(&mut self, field: &str) -> Option<Self> {
+        let object = self.object(field)?;
+        Some(Self { within: format!("{}{field}.", self.within), ..Self::of(object) })
+    }
+
+    pub(super) fn take_in(&mut self, inner: Self) {
+        self.errors.extend(inner.errors);
+    }
+
+    /// An object of which every key has a default; each one that does not read is named.
+    pub(super) fn section<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
+        let object = self.object(field)?;
+        let before = self.errors.len();
+        for (key, value) in &object {
+            let alone = Map::from_iter([(key.clone(), value.clone())]);
+            if let Err(error) = serde_json::from_value::<T>(Value::Object(alone)) {
+                self.wrong(&format!("{field}.{key}"), error.to_string());
+            }
+        }
+        if self.errors.len() > before {
+            return None;
+        }
+        let read = serde_json::from_value(Value::Object(object));
+        read.map_err(|error| self.wrong(field, error.to_string())).ok()
     }
 
     /// Whether the body says anything of this field.

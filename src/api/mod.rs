@@ -38,6 +38,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
     limits: Arc<Limits>,
+    /// Places for components that are brought.
+    uploads: Arc<Semaphore>,
     supervisor: Supervisor,
     draining: Arc<AtomicBool>,
 }
@@ -69,7 +72,19 @@ pub struct ApiSettings {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub limits: LimitSettings,
+    pub uploads: UploadSettings,
 }
+
+/// Components that tenants bring.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadSettings {
+    pub allowed: bool,
+    /// Bytes of one component.
+    pub bytes_max: usize,
+}
+
+/// Components that are read and compiled at once; for one more there is no room, 503.
+const UPLOADS_AT_ONCE_MAX: usize = 2;
 
 impl ApiSettings {
     fn trusts(&self, address: IpAddr) -> bool {
@@ -89,7 +104,9 @@ impl Api {
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
         let settings = Arc::new(settings);
-        Self { store, directory, plugins, egress, metrics, settings, limits, supervisor, draining: Arc::default() }
+        let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
+        let draining = Arc::default();
+        Self { store, directory, plugins, egress, metrics, settings, limits, uploads, supervisor, draining }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.

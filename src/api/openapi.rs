@@ -16,12 +16,13 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("Messages", "Sending, and what became of it."),
     ("Devices", "Linked WhatsApp accounts."),
     ("Pairing", "Linking a device to an account."),
     ("Events", "What happened."),
     ("Webhooks", "Being told what happened."),
+    ("Plugins", "What stands between: components that see events and messages on their way."),
     ("Admin", "Tenants and their devices, as the operator makes them."),
     ("Public", "No key is asked for."),
 ];
@@ -40,7 +41,7 @@ const REFUSALS: [(&str, &str, &str); 11] = [
     ("404", "NotFound", "There is no such thing, or it belongs to another tenant."),
     ("409", "Refusal", "The state does not allow it; the code says why."),
     ("413", "TooLarge", "The body is larger than this server accepts."),
-    ("415", "NotJson", "The body is not JSON."),
+    ("415", "NotJson", "The body is not of the kind that the route takes: JSON, or a form for an upload."),
     ("429", "RateLimited", "A rate limit was reached; `Retry-After` gives the seconds to wait."),
     ("500", "Internal", "Something failed on our side; the request id names it in the log."),
     ("503", "Overloaded", "The server is stopping or cannot take more now."),
@@ -95,7 +96,7 @@ fn complete_operation(path: &str, operation: &mut Operation) {
             .name(*name)
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .description(Some(format!("The id of the {name}.")))
+            .description(Some(format!("The {} of the {name}.", if *name == "plugin" { "name" } else { "id" })))
             .schema(Some(ObjectBuilder::new().schema_type(schema::Type::String)))
             .build();
         operation.parameters.get_or_insert_default().push(parameter.into());

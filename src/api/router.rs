@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::cors::{Any, CorsLayer};
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 /// What the operator does: below /admin, and again below /v1/admin.
@@ -21,6 +21,7 @@ fn administration() -> OpenApiRouter<Api> {
         .routes(routes!(admin::devices::create))
         .routes(routes!(admin::devices::delete))
         .routes(routes!(admin::audit::list))
+        .routes(routes!(admin::plugins::list))
 }
 
 /// What a tenant does, below /v1.
@@ -39,9 +40,24 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::messages::send_text))
         .routes(routes!(v1::messages::status))
         .routes(routes!(v1::events::list))
+        .routes(routes!(v1::events::of_tenant))
+        .routes(routes!(v1::events::replay))
         .routes(routes!(v1::webhooks::create, v1::webhooks::list))
         .routes(routes!(v1::webhooks::read, v1::webhooks::replace, v1::webhooks::delete))
         .routes(routes!(v1::webhooks::deliveries))
+        .routes(
+            routes!(v1::plugins::list, v1::plugins::install).layer(DefaultBodyLimit::max(v1::plugins::FORM_BYTES_MAX)),
+        )
+        .routes(routes!(v1::plugins::read, v1::plugins::revise, v1::plugins::remove))
+        .routes(routes!(v1::plugins::enable))
+        .routes(routes!(v1::plugins::disable))
+        .routes(routes!(v1::plugins::reload))
+        .routes(routes!(v1::plugins::roll_back))
+        .routes(routes!(v1::plugins::logs))
+        .routes(routes!(v1::plugins::traces))
+        .routes(routes!(v1::plugins::kv, v1::plugins::delete_kv))
+        .routes(routes!(v1::pipeline::read))
+        .routes(routes!(v1::pipeline::attempt))
 }
 
 /// The routes that the API document describes, and the document.

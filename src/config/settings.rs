@@ -1,10 +1,10 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
 use super::tree::{ConfigErrors, Tree};
-use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings};
+use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, UploadSettings};
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
-use crate::plugins::EngineSettings;
+use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
 use crate::store::StoreSettings;
 use crate::telemetry::logs::{Format, LogSettings};
 use crate::webhooks::DeliverySettings;
@@ -57,6 +57,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             }),
             trusted_proxies: t.parsed_list("server.trusted_proxies", network),
             limits: limits(t),
+            uploads: UploadSettings {
+                allowed: t.flag("plugins.uploads"),
+                bytes_max: size(t, "plugins.upload_bytes_max", 1_024..=COMPONENT_BYTES_MAX as u64),
+            },
         },
         serve: ServeSettings {
             connections_max: size(t, "server.connections_max", 1..=1_000_000),

@@ -71,6 +71,14 @@ impl Failure {
         }
     }
 
+    /// When the plugin wants to be asked again.
+    pub(super) fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Temporary { retry_after_ms, .. } => *retry_after_ms,
+            _ => None,
+        }
+    }
+
     /// Whether it says something of the plugin's health. A plugin that says "later" or "no" is well.
     fn counts_against_it(&self) -> bool {
         matches!(self, Self::Trapped(_) | Self::TimedOut(_) | Self::RefusedEffect(_) | Self::Unusable(_))
@@ -113,6 +121,19 @@ impl Linked {
             scheduled: scheduled::GuestIndices::new(&pre).ok(),
             pre,
         })
+    }
+
+    /// Linked, when it has the hooks that its manifest names, no more and no less.
+    fn as_claimed(engine: &PluginEngine, compiled: &Compiled) -> Result<Self, String> {
+        let linked = Self::new(engine.pooled(), &compiled.component).map_err(|error| text(&error))?;
+        let (claimed, exported) = (compiled.manifest.hooks(), linked.hooks());
+        if let Some(hook) = claimed.difference(&exported).next() {
+            return Err(format!("its manifest names the hook {:?}, which it does not export", hook.as_str()));
+        }
+        if let Some(hook) = exported.difference(&claimed).next() {
+            return Err(format!("it exports the hook {:?}, which its manifest does not name", hook.as_str()));
+        }
+        Ok(linked)
     }
 
     fn hooks(&self) -> BTreeSet<Hook> {
@@ -188,6 +209,14 @@ impl Live {
     }
 }
 
+/// What becomes of an instance after its call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    ForTheNext,
+    /// Nor does the call take one that served before.
+    Not,
+}
+
 /// What a call came to: what the hook said, and what it left in the call.
 pub(super) struct Called {
     pub(super) answer: Result<Answer, Failure>,
@@ -216,6 +245,11 @@ pub(super) struct Version {
     breaker: Mutex<Breaker>,
 }
 
+/// Whether a component fits this gateway and is what its manifest says, whoever it is for.
+pub(super) fn check(engine: &PluginEngine, compiled: &Compiled) -> Result<(), String> {
+    Linked::as_claimed(engine, compiled).map(|_| ())
+}
+
 impl Version {
     /// Links what was compiled and checks that it has the hooks its manifest claims, no more and no less.
     pub(super) fn link(
@@ -225,21 +259,7 @@ impl Version {
         home: Arc<Home>,
     ) -> Result<Self, Failure> {
         let manifest = compiled.manifest.clone();
-        let linked =
-            Linked::new(engine.pooled(), &compiled.component).map_err(|error| Failure::Unusable(text(&error)))?;
-        let (claimed, exported) = (manifest.hooks(), linked.hooks());
-        if let Some(hook) = claimed.difference(&exported).next() {
-            return Err(Failure::Unusable(format!(
-                "its manifest names the hook {:?}, which it does not export",
-                hook.as_str()
-            )));
-        }
-        if let Some(hook) = exported.difference(&claimed).next() {
-            return Err(Failure::Unusable(format!(
-                "it exports the hook {:?}, which its manifest does not name",
-                hook.as_str()
-            )));
-        }
+        let linked = Linked::as_claimed(engine, &compiled).map_err(Failure::Unusable)?;
         let hooks = settings.hooks(&manifest);
         let limits = &settings.limits;
         let open_ms = UnixMs::from(limits.tripped_s) * 1_000;
@@ -285,18 +305,9 @@ impl Version {
     pub(super) async fn call(&self, ask: Ask<'_>, call: Call) -> Called {
         let began = Instant::now();
         let now = self.home.store.clock().now_ms();
-        let subject = (call.subject.clone(), call.document.clone());
         let admitted = self.breaker().admits(now);
-        let (answer, call) = if admitted {
-            let longest = Duration::from_millis(u64::from(self.settings.limits.call_ms));
-            match tokio::time::timeout(longest, self.call_instance(ask, call)).await {
-                Ok((answer, call)) => (answer, call),
-                // The future is gone, and with it the instance that was still in the guest.
-                Err(_) => (Err(Failure::TimedOut(self.settings.limits.call_ms)), Call::new(subject.0, subject.1)),
-            }
-        } else {
-            (Err(Failure::Tripped), call)
-        };
+        let (answer, call) =
+            if admitted { self.call_in_time(ask, call, Keep::ForTheNext).await } else { (Err(Failure::Tripped), call) };
         let took = began.elapsed();
         self.stats.called(took, answer.as_ref().err());
         let tripped_now = match &answer {
@@ -315,6 +326,24 @@ impl Version {
         Called { answer, call, took, tripped_now }
     }
 
+    /// As [`Version::call`], on an instance of its own that is thrown away: neither counted nor held against the plugin,
+    /// and what it leaves in its memory reaches nobody.
+    pub(super) async fn try_out(&self, ask: Ask<'_>, call: Call) -> Called {
+        let began = Instant::now();
+        let (answer, call) = self.call_in_time(ask, call, Keep::Not).await;
+        Called { answer, call, took: began.elapsed(), tripped_now: false }
+    }
+
+    async fn call_in_time(&self, ask: Ask<'_>, call: Call, keep: Keep) -> (Result<Answer, Failure>, Call) {
+        let subject = (call.subject.clone(), call.document.clone());
+        let longest = Duration::from_millis(u64::from(self.settings.limits.call_ms));
+        match tokio::time::timeout(longest, self.call_instance(ask, call, keep)).await {
+            Ok((answer, call)) => (answer, call),
+            // The future is gone, and with it the instance that was still in the guest.
+            Err(_) => (Err(Failure::TimedOut(self.settings.limits.call_ms)), Call::new(subject.0, subject.1)),
+        }
+    }
+
     /// What a decision of this version was refused for after the call, such as an effect that is not granted.
     pub(super) fn refused(&self, failure: &Failure) -> bool {
         self.stats.refused();
@@ -322,10 +351,10 @@ impl Version {
         failure.counts_against_it() && self.breaker().failed(now)
     }
 
-    async fn call_instance(&self, ask: Ask<'_>, call: Call) -> (Result<Answer, Failure>, Call) {
+    async fn call_instance(&self, ask: Ask<'_>, call: Call, keep: Keep) -> (Result<Answer, Failure>, Call) {
         // Never closed, so a permit comes or the time of the call runs out.
         let _place = self.places.acquire().await;
-        let idle = self.idle().pop();
+        let idle = if keep == Keep::Not { None } else { self.idle().pop() };
         let mut live = match idle {
             Some(live) => live,
             None => match self.start().await {
@@ -341,7 +370,9 @@ impl Version {
             Ok(said) => {
                 live.calls += 1;
                 live.last_used = Instant::now();
-                self.put_back(live);
+                if keep == Keep::ForTheNext {
+                    self.put_back(live);
+                }
                 (said.map_err(failure), call)
             }
             // An instance that trapped is in no state to be called again.

@@ -15,8 +15,10 @@ mod component;
 mod convert;
 mod engine;
 mod grants;
+mod install;
 mod instance;
 pub mod manifest;
+mod overview;
 pub mod pipeline;
 mod registry;
 mod reload;
@@ -24,13 +26,13 @@ mod schedule;
 pub mod settings;
 mod state;
 mod stats;
-#[cfg(test)]
-mod tests;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
+pub use install::{Examined, MANAGED_BY_API, Revision};
 pub use instance::Failure;
-pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Status, Wanted};
+pub use overview::{PluginState, Status};
+pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Wanted};
 pub use reload::run as watch_files;
 pub use schedule::run as run_schedules;
 pub use stats::Figures;

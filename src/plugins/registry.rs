@@ -10,15 +10,14 @@ use super::grants;
 use super::instance::{Failure, Version};
 use super::manifest::{Hook, Manifest};
 use super::pipeline::{Entry, Pipeline, Standing};
-use super::settings::PluginSettings;
+use super::settings::{InvalidSettings, PluginSettings};
 use super::state::{Home, Window};
-use super::stats::Figures;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
 use crate::store::{PluginRow, PluginSpec, Store, StoreError};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, PluginKv};
 use arc_swap::ArcSwap;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -30,16 +29,18 @@ pub const PLUGINS_PER_TENANT_MAX: usize = 32;
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Plugins(Arc<Inner>);
+pub struct Plugins(pub(super) Arc<Inner>);
 
-struct Inner {
-    engine: PluginEngine,
-    store: Store,
+pub(super) struct Inner {
+    pub(super) engine: PluginEngine,
+    pub(super) store: Store,
     egress: Egress,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     pipelines: ArcSwap<HashMap<TenantId, Arc<Pipeline>>>,
     /// Compiled components by hash, as long as somebody uses them.
-    compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+    pub(super) compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+    /// What components say of themselves, by hash: reading it takes the whole component from the store.
+    pub(super) manifests: Mutex<HashMap<String, Manifest>>,
     /// One change at a time.
     changing: AsyncMutex<()>,
 }
@@ -78,22 +79,12 @@ pub enum PluginsError {
     TooMany,
     #[error("there is no earlier version to go back to")]
     NoPrevious,
+    #[error("plugin {0:?} comes from no file that it could be read from again; install another version of it")]
+    NoFile(String),
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// How a plugin of a tenant stands.
-#[derive(Debug, Clone)]
-pub struct Status {
-    pub row: PluginRow,
-    /// What the component says of itself, when it reads.
-    pub manifest: Option<Manifest>,
-    pub hooks: Vec<Hook>,
-    pub figures: Option<Figures>,
-    pub tripped: bool,
-    /// Why it cannot run.
-    pub broken: Option<String>,
-    pub idle_instances: usize,
 }
 
 impl Plugins {
@@ -110,6 +101,7 @@ impl Plugins {
             metrics,
             pipelines: ArcSwap::default(),
             compiled: Mutex::default(),
+            manifests: Mutex::default(),
             changing: AsyncMutex::new(()),
         })))
     }
@@ -197,8 +189,7 @@ impl Plugins {
 
     /// Back to the component that served before; once more is forward again.
     pub async fn roll_back(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
-        let rows = self.0.store.plugins(tenant).await?;
-        let row = rows.into_iter().find(|row| row.name == name).ok_or(PluginsError::NotFound)?;
+        let row = self.0.store.plugin(tenant, name).await?;
         let previous = row.previous_sha256.ok_or(PluginsError::NoPrevious)?;
         self.replace_component(tenant, name, &previous).await
     }
@@ -228,40 +219,26 @@ impl Plugins {
         self.0.store.write_plugins(tenant, vec![spec], Vec::new(), vec![told]).await
     }
 
-    pub async fn status(&self, tenant: &TenantId) -> Result<Vec<Status>, StoreError> {
-        let pipeline = self.pipeline(tenant);
-        let rows = self.0.store.plugins(tenant).await?;
-        let mut all = Vec::with_capacity(rows.len());
-        for row in rows {
-            let entry = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == row.name));
-            let version = entry.and_then(Entry::version);
-            let manifest = match version {
-                Some(version) => Some(version.manifest.clone()),
-                None => {
-                    self.0.store.component(&row.sha256).await.ok().and_then(|c| super::component::manifest(&c).ok())
-                }
-            };
-            all.push(Status {
-                hooks: entry.map(|entry| entry.hooks.clone()).unwrap_or_default(),
-                figures: version.map(|version| version.stats.figures()),
-                tripped: version.is_some_and(|version| version.is_tripped()),
-                idle_instances: version.map_or(0, |version| version.idle_instances()),
-                broken: entry.and_then(|entry| match &entry.state {
-                    Standing::Broken(failure) => Some(failure.to_string()),
-                    Standing::Serving(_) => None,
-                }),
-                manifest,
-                row,
-            });
-        }
-        Ok(all)
-    }
-
     /// Gives back the memory of instances that nobody called for a while.
     pub(super) fn drop_idle(&self) {
         for pipeline in self.0.pipelines.load().values() {
             pipeline.entries.iter().filter_map(Entry::version).for_each(|version| version.drop_idle());
         }
+    }
+
+    /// Counts what plugins keep, for the figures.
+    pub(super) async fn count_kv(&self) -> Result<(), StoreError> {
+        let uses = self.0.store.kv_uses().await?.into_iter();
+        let uses: Vec<PluginKv> = uses
+            .map(|(tenant, plugin, used)| PluginKv {
+                tenant: tenant.into(),
+                plugin,
+                keys: used.keys,
+                bytes: used.bytes,
+            })
+            .collect();
+        self.0.metrics.plugin_kv(&uses);
+        Ok(())
     }
 
     async fn edit(
@@ -278,7 +255,7 @@ impl Plugins {
         .await
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         tenant: &TenantId,
         change: impl FnOnce(&mut Vec<Wanted>) -> Result<(), PluginsError>,
@@ -292,36 +269,45 @@ impl Plugins {
         }
         let serving = self.pipeline(tenant);
         let mut entries = Vec::with_capacity(wanted.len());
-        let (mut specs, mut told) = (Vec::new(), Vec::new());
+        let (mut specs, mut told, mut healed) = (Vec::new(), Vec::new(), false);
         for (position, plugin) in wanted.iter().enumerate() {
             let row = before.iter().find(|row| row.name == plugin.name);
+            // One that is off need not be able to run.
+            if !plugin.enabled {
+                specs.extend(spec(plugin, row, position, false));
+                continue;
+            }
+            let broken = broken_as_before(serving.as_deref(), plugin, row);
             let made = match reusable(serving.as_deref(), plugin) {
                 Some(version) => Ok(version),
                 None => self.prepared(tenant, plugin).await,
             };
             let version = match made {
                 Ok(version) => version,
-                // One that is off need not be able to run.
-                Err(_) if !plugin.enabled => {
-                    specs.extend(spec(plugin, row, position, false));
-                    continue;
-                }
-                Err(failure) => return self.kept(tenant, plugin, row, &failure).await,
+                Err(failure) => match broken {
+                    // It could not run before either, and this change is none of its own: it keeps no other one back.
+                    Some(entry) => {
+                        specs.extend(spec(plugin, row, position, entry.hooks.contains(&Hook::Inbound)));
+                        entries.push(entry);
+                        continue;
+                    }
+                    None => return self.kept(tenant, plugin, row, &failure).await,
+                },
             };
+            healed |= broken.is_some();
             specs.extend(spec(plugin, row, position, version.hooks.contains(&Hook::Inbound)));
             let news = match row {
                 None => Some(EventType::PluginLoaded),
+                Some(row) if !row.enabled => Some(EventType::PluginLoaded),
                 Some(row) if row.sha256 != plugin.sha256 => Some(EventType::PluginReloaded),
                 Some(_) => None,
             };
             told.extend(news.map(|type_| self.told(tenant, type_, &plugin.name, &plugin.sha256, None)));
-            if plugin.enabled {
-                entries.push(entry_of(version));
-            }
+            entries.push(entry_of(version));
         }
         let still = |row: &&PluginRow| wanted.iter().any(|plugin| plugin.name == row.name);
         let gone: Vec<String> = before.iter().filter(|row| !still(row)).map(|row| row.name.clone()).collect();
-        if specs.is_empty() && gone.is_empty() {
+        if specs.is_empty() && gone.is_empty() && !healed {
             return Ok(ReloadOutcome::Unchanged);
         }
         self.0.store.write_plugins(tenant, specs, gone, told).await?;
@@ -410,7 +396,7 @@ impl Plugins {
     }
 
     /// From memory, from the cache of compiled code, or compiled now on a thread of its own.
-    async fn compiled(&self, sha256: &str) -> Result<Arc<Compiled>, Failure> {
+    pub(super) async fn compiled(&self, sha256: &str) -> Result<Arc<Compiled>, Failure> {
         let known = || {
             let mut all = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, compiled| compiled.strong_count() > 0);
@@ -435,6 +421,15 @@ impl Plugins {
 
     fn swap_in(&self, tenant: &TenantId, entries: Vec<Entry>) {
         let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
+        let served = self.pipeline(tenant);
+        let shown = |entries: &[Entry], serves: bool| {
+            for version in entries.iter().filter_map(Entry::version) {
+                let (home, says) = (&version.home, &version.manifest.version);
+                metrics.plugin_serves(tenant.as_str(), &home.plugin, says, &home.sha256, serves);
+            }
+        };
+        served.iter().for_each(|pipeline| shown(&pipeline.entries, false));
+        shown(&entries, true);
         let pipeline =
             (!entries.is_empty()).then(|| Arc::new(Pipeline { tenant: tenant.clone(), entries, store, metrics }));
         self.0.pipelines.rcu(|all| {
@@ -475,6 +470,14 @@ fn reusable(serving: Option<&Pipeline>, wanted: &Wanted) -> Option<Arc<Version>>
         && version.settings == wanted.settings
         && version.home.secrets == wanted.secrets;
     same.then(|| version.clone())
+}
+
+/// The place of a plugin that could not run before and of which nothing is to change.
+fn broken_as_before(serving: Option<&Pipeline>, wanted: &Wanted, row: Option<&PluginRow>) -> Option<Entry> {
+    let (entry, row) = (serving?.entries.iter().find(|entry| entry.name == wanted.name)?, row?);
+    let untouched = row.enabled && row.sha256 == wanted.sha256 && row.secrets == wanted.secrets;
+    let broken = matches!(entry.state, Standing::Broken(_)) && untouched && entry.settings == wanted.settings;
+    broken.then(|| entry.clone())
 }
 
 fn wanted_of_row(row: PluginRow) -> Result<Wanted, StoreError> {

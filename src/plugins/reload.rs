@@ -4,7 +4,7 @@
 //! size or time is another one; a component that was refused is not tried again until the file changes once more.
 
 use super::component::sha256_hex;
-use super::registry::{KeepError, Plugins, ReloadOutcome};
+use super::registry::{KeepError, Plugins, PluginsError, ReloadOutcome};
 use crate::domain::ids::TenantId;
 use crate::store::{StoreError, Topic};
 use notify_debouncer_full::notify::RecursiveMode;
@@ -65,6 +65,9 @@ pub async fn run(plugins: Plugins, stop: CancellationToken) {
             Err(error) => tracing::error!(%error, "plugin files were not looked at"),
         }
         plugins.drop_idle();
+        if let Err(error) = plugins.count_kv().await {
+            tracing::error!(%error, "what plugins keep was not counted");
+        }
         tokio::select! {
             () = stop.cancelled() => {}
             _ = hints.recv(), if watcher.is_some() => {}
@@ -93,37 +96,41 @@ async fn look(
             continue;
         }
         seen.insert(key, now);
-        reload(plugins, &file.tenant, &file.name, path, &file.sha256).await;
+        reload(plugins, &file.tenant, &file.name).await;
     }
     Ok(folders)
 }
 
-async fn reload(plugins: &Plugins, tenant: &TenantId, name: &str, path: &Path, serving: &str) {
-    let bytes = match tokio::fs::read(path).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            tracing::warn!(%tenant, plugin = name, file = %path.display(), %error, "a plugin's file does not read");
-            return;
-        }
-    };
-    if sha256_hex(&bytes) == serving {
-        return;
+impl Plugins {
+    /// Looks at a plugin's file now, whether or not it seems to have changed.
+    pub async fn reload(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
+        let row = self.store().plugin(tenant, name).await?;
+        let path = row.file.ok_or_else(|| PluginsError::NoFile(name.to_owned()))?;
+        let refused = match tokio::fs::read(&path).await {
+            Ok(bytes) if sha256_hex(&bytes) == row.sha256 => return Ok(ReloadOutcome::Unchanged),
+            Ok(bytes) => match self.keep(bytes).await {
+                Ok((sha256, _)) => return self.replace_component(tenant, name, &sha256).await,
+                Err(KeepError::NotAPlugin(reason)) => reason.to_string(),
+                Err(KeepError::Store(error)) => return Err(error.into()),
+            },
+            Err(error) => {
+                tracing::warn!(%tenant, plugin = name, file = path, %error, "a plugin's file does not read");
+                // Where it lies is the operator's business.
+                format!("its file does not read: {}", error.kind())
+            }
+        };
+        self.tell_refused(tenant, name, &refused).await?;
+        Ok(ReloadOutcome::KeptPrevious { plugin: name.to_owned(), reason: refused })
     }
-    let outcome = match plugins.keep(bytes).await {
-        Ok((sha256, _)) => plugins.replace_component(tenant, name, &sha256).await.map_err(|error| error.to_string()),
-        Err(KeepError::NotAPlugin(reason)) => {
-            let reason = reason.to_string();
-            let told = plugins.tell_refused(tenant, name, &reason).await.map_err(|error| error.to_string());
-            told.map(|()| ReloadOutcome::KeptPrevious { plugin: name.to_owned(), reason })
-        }
-        Err(KeepError::Store(error)) => Err(error.to_string()),
-    };
-    match outcome {
+}
+
+async fn reload(plugins: &Plugins, tenant: &TenantId, name: &str) {
+    match plugins.reload(tenant, name).await {
         Ok(ReloadOutcome::Swapped) => tracing::info!(%tenant, plugin = name, "a plugin was reloaded"),
         Ok(ReloadOutcome::Unchanged) => {}
         Ok(ReloadOutcome::KeptPrevious { reason, .. }) => {
             tracing::warn!(%tenant, plugin = name, reason, "a plugin's new version was refused; the one before serves");
         }
-        Err(error) => tracing::error!(%tenant, plugin = name, error, "a plugin was not reloaded"),
+        Err(error) => tracing::error!(%tenant, plugin = name, %error, "a plugin was not reloaded"),
     }
 }

@@ -5,7 +5,7 @@ use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Dropped, Event, EventType, wanted};
 use crate::domain::ids::{DeliveryId, DeviceId, EventId, TenantId};
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 /// A row of the log. `seq` is the cursor; it follows commit order.
 #[derive(Debug, Clone)]
@@ -68,6 +68,44 @@ impl Store {
                 let mut statement = conn.prepare_cached(&sql)?;
                 let rows = statement.query_map(params_from_iter(values), |row| Ok(read(row)))?;
                 rows.map(|row| row?).collect()
+            })
+            .await
+    }
+}
+
+impl Store {
+    /// Tells an event that a plugin dropped, now: it takes the place of the newest in the log, where readers that follow it
+    /// come by, and gets its deliveries. `NotFound`: there is no such event. `Conflict`: it was told already.
+    pub async fn tell_dropped(&self, tenant: &TenantId, id: &EventId) -> Result<EventRow> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.db
+            .write(move |tx| {
+                let sql = format!("SELECT {COLUMNS} FROM event_logs WHERE tenant_id = ?1 AND id = ?2");
+                let find = |tx: &Tx<'_>| {
+                    let mut statement = tx.prepare_cached(&sql)?;
+                    statement
+                        .query_row(params![tenant.as_str(), id.as_str()], |row| Ok(read(row)))
+                        .optional()?
+                        .ok_or(StoreError::NotFound)?
+                };
+                let row = find(tx)?;
+                if row.dropped.is_none() {
+                    return Err(StoreError::Conflict("the event was told already"));
+                }
+                let type_ = EventType::parse(&row.type_).ok_or(StoreError::Corrupt { what: "an event's type" })?;
+                tx.execute("DELETE FROM event_logs WHERE seq = ?1", [row.seq])?;
+                let event = Event {
+                    id: row.id,
+                    tenant: row.tenant,
+                    device: row.device,
+                    type_,
+                    at: row.at,
+                    data: row.data,
+                    dropped: None,
+                    route: None,
+                };
+                append_decided(tx, &event)?;
+                find(tx)
             })
             .await
     }

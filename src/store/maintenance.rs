@@ -1,6 +1,6 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
-use super::{PLUGIN_HISTORY_ROWS_MAX, Result, Store, StoreError, plugin_kv};
+use super::{KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, plugin_kv, plugins};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, TenantId};
 use rusqlite::params;
@@ -61,6 +61,40 @@ impl Store {
                 )?;
                 let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
                 ids.map(|id| TenantId::parse(&id?).map_err(|_| StoreError::Corrupt { what: "a plugin row" })).collect()
+            })
+            .await
+    }
+
+    /// Plugins of all tenants that are not deleted, by tenant and place, and how many there are.
+    pub async fn all_plugins(&self, limit: u32, offset: u32) -> Result<(Vec<PluginRow>, u64)> {
+        const OF_TENANTS: &str = "FROM plugins WHERE tenant_id IN (SELECT id FROM tenants WHERE status <> 'deleted')";
+        let store = self.clone();
+        self.db
+            .read(move |conn| {
+                let columns = plugins::COLUMNS;
+                let total = conn.query_row(&format!("SELECT count(*) {OF_TENANTS}"), [], |row| row.get(0))?;
+                let mut statement = conn.prepare_cached(&format!(
+                    "SELECT {columns} {OF_TENANTS} ORDER BY tenant_id, position, name LIMIT ?1 OFFSET ?2"
+                ))?;
+                let rows = statement.query_map(params![limit, offset], |row| Ok(store.read_plugin(row)))?;
+                Ok((rows.map(|row| row?).collect::<Result<_>>()?, total))
+            })
+            .await
+    }
+
+    /// What every plugin's values take: the counts that are kept beside the values, a row per plugin.
+    pub async fn kv_uses(&self) -> Result<Vec<(TenantId, String, KvUse)>> {
+        const CORRUPT: StoreError = StoreError::Corrupt { what: "the use of a plugin's values" };
+        self.db
+            .read(|conn| {
+                let mut statement = conn.prepare_cached("SELECT tenant_id, plugin, keys, bytes FROM plugin_kv_use")?;
+                let mut rows = statement.query([])?;
+                let mut uses = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let tenant = TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?;
+                    uses.push((tenant, row.get(1)?, KvUse { keys: row.get(2)?, bytes: row.get(3)? }));
+                }
+                Ok(uses)
             })
             .await
     }

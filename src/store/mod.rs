@@ -39,7 +39,7 @@ pub use maintenance::{PluginFile, ResumableDevice, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
 pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
-pub use plugin_kv::KvUse;
+pub use plugin_kv::{KvRow, KvUse};
 pub use plugins::{PluginRow, PluginSpec};
 pub use quotes::{Quotable, Said};
 pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};

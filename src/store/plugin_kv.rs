@@ -13,6 +13,18 @@ pub struct KvUse {
     pub bytes: u64,
 }
 
+/// A key with the beginning of its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvRow {
+    pub key: String,
+    pub is_text: bool,
+    pub beginning: Vec<u8>,
+    /// Of the whole value.
+    pub bytes: u64,
+    pub version: u64,
+    pub expires_at: Option<UnixMs>,
+}
+
 impl Store {
     pub async fn kv_entry(&self, tenant: &TenantId, plugin: &str, key: &str) -> Result<Option<KvEntry>> {
         let (tenant, plugin, key, now) = (tenant.clone(), plugin.to_owned(), key.to_owned(), self.clock.now_ms());
@@ -46,6 +58,56 @@ impl Store {
     pub async fn kv_use(&self, tenant: &TenantId, plugin: &str) -> Result<KvUse> {
         let (tenant, plugin) = (tenant.clone(), plugin.to_owned());
         self.db.read(move |conn| used(conn, &tenant, &plugin)).await
+    }
+
+    /// Keys with this prefix behind `after`, in order, with the first `bytes_max` bytes of their values.
+    pub async fn kv_page(
+        &self,
+        tenant: &TenantId,
+        plugin: &str,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+        bytes_max: u32,
+    ) -> Result<Vec<KvRow>> {
+        let (tenant, plugin, prefix, now) = (tenant.clone(), plugin.to_owned(), prefix.to_owned(), self.clock.now_ms());
+        self.db
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT key, is_text, substr(value, 1, ?7), length(value), version, expires_at FROM plugin_kv \
+                     WHERE tenant_id = ?1 AND plugin = ?2 AND key >= ?3 \
+                     AND (?4 IS NULL OR key > ?4) AND substr(key, 1, length(?3)) = ?3 \
+                     AND (expires_at IS NULL OR expires_at > ?5) ORDER BY key LIMIT ?6",
+                )?;
+                let values = params![tenant.as_str(), plugin, prefix, after, now, limit, bytes_max];
+                let rows = statement.query_map(values, |row| {
+                    Ok(KvRow {
+                        key: row.get(0)?,
+                        is_text: row.get(1)?,
+                        beginning: row.get(2)?,
+                        bytes: row.get(3)?,
+                        version: row.get(4)?,
+                        expires_at: row.get(5)?,
+                    })
+                })?;
+                Ok(rows.collect::<std::result::Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Deletes one key of a plugin; returns whether it was there.
+    pub async fn delete_kv_key(&self, tenant: &TenantId, plugin: &str, key: &str) -> Result<bool> {
+        let (tenant, plugin, key) = (tenant.clone(), plugin.to_owned(), key.to_owned());
+        self.db
+            .write(move |tx| {
+                let gone = tx.execute(
+                    "DELETE FROM plugin_kv WHERE tenant_id = ?1 AND plugin = ?2 AND key = ?3",
+                    params![tenant.as_str(), plugin, key],
+                )?;
+                recount(tx, tenant.as_str(), &plugin)?;
+                Ok(gone > 0)
+            })
+            .await
     }
 
     /// Deletes a plugin's keys with this prefix; returns how many.

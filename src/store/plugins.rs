@@ -47,7 +47,7 @@ pub struct PluginSpec {
 }
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a plugin row" };
-const COLUMNS: &str = "tenant_id, name, managed_by, position, enabled, sha256, previous_sha256, file, settings, secrets, \
+pub(super) const COLUMNS: &str = "tenant_id, name, managed_by, position, enabled, sha256, previous_sha256, file, settings, secrets, \
                        reason, created_at, updated_at";
 /// What the vault calls these keys; changing it would make every stored secret unreadable.
 const PURPOSE: &str = "plugin";
@@ -122,6 +122,19 @@ impl Store {
                 let mut statement = conn.prepare_cached(&sql)?;
                 let rows = statement.query_map([tenant.as_str()], |row| Ok(store.read_plugin(row)))?;
                 rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
+    pub async fn plugin(&self, tenant: &TenantId, name: &str) -> Result<PluginRow> {
+        let (store, tenant, name) = (self.clone(), tenant.clone(), name.to_owned());
+        self.db
+            .read(move |conn| {
+                let sql = format!("SELECT {COLUMNS} FROM plugins WHERE tenant_id = ?1 AND name = ?2");
+                conn.prepare_cached(&sql)?
+                    .query_row(params![tenant.as_str(), name], |row| Ok(store.read_plugin(row)))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)?
             })
             .await
     }

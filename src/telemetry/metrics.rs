@@ -1,9 +1,11 @@
 //! The figures of the gateway, in Prometheus' text form. Handed around, not global; a scrape reads atomics only.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Upper bounds in seconds, from a commit of a millisecond to a webhook of half a minute.
@@ -32,6 +34,22 @@ pub struct Metrics {
     attempt_seconds: HistogramVec,
     plugin_calls: IntCounterVec,
     plugin_seconds: HistogramVec,
+    plugin_errors: IntCounterVec,
+    plugin_traps: IntCounterVec,
+    plugin_info: IntGaugeVec,
+    plugin_kv_keys: IntGaugeVec,
+    plugin_kv_bytes: IntGaugeVec,
+    /// The plugins whose values are counted, so that those that are gone leave the figures.
+    kv_counted: Mutex<BTreeSet<(String, String)>>,
+}
+
+/// What the values of one plugin take.
+#[derive(Debug, Clone)]
+pub struct PluginKv {
+    pub tenant: String,
+    pub plugin: String,
+    pub keys: u64,
+    pub bytes: u64,
 }
 
 /// Registers what was built; a name used twice is a mistake of ours that the tests of this file show.
@@ -52,6 +70,12 @@ impl Metrics {
         let histogram = |name: &str, help: &str, labels: &[&str]| {
             let opts = HistogramOpts { common_opts: Opts::new(name, help), buckets: SECONDS.to_vec() };
             registered(&registry, HistogramVec::new(opts, labels))
+        };
+        let of_plugin = |name: &str, help: &str| {
+            registered(&registry, IntCounterVec::new(Opts::new(name, help), &["tenant", "plugin"]))
+        };
+        let gauge_of_plugin = |name: &str, help: &str, labels: &[&str]| {
+            registered(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
         };
         Ok(Self {
             devices_connected: gauge("rijan_devices_connected", "Devices that are connected to WhatsApp now")?,
@@ -94,6 +118,23 @@ impl Metrics {
                     &["plugin", "hook"],
                 ),
             )?,
+            plugin_errors: of_plugin(
+                "rijan_plugin_errors",
+                "Calls of plugin hooks that did not decide, or whose decision was refused",
+            )?,
+            plugin_traps: of_plugin("rijan_plugin_traps", "Calls of plugin hooks that trapped or took too long")?,
+            plugin_info: gauge_of_plugin(
+                "rijan_plugin_info",
+                "1 for the version of a plugin that serves",
+                &["tenant", "plugin", "version", "sha256"],
+            )?,
+            plugin_kv_keys: gauge_of_plugin("rijan_plugin_kv_keys", "Keys that a plugin keeps", &["tenant", "plugin"])?,
+            plugin_kv_bytes: gauge_of_plugin(
+                "rijan_plugin_kv_bytes",
+                "Bytes of the keys and values that a plugin keeps",
+                &["tenant", "plugin"],
+            )?,
+            kv_counted: Mutex::default(),
             started: Instant::now(),
             registry,
         })
@@ -133,6 +174,45 @@ impl Metrics {
     pub fn plugin_call(&self, tenant: &str, plugin: &str, hook: &str, outcome: &str, seconds: f64) {
         self.plugin_calls.with_label_values(&[tenant, plugin, hook, outcome]).inc();
         self.plugin_seconds.with_label_values(&[plugin, hook]).observe(seconds);
+        if outcome != "decided" {
+            self.plugin_errors.with_label_values(&[tenant, plugin]).inc();
+        }
+        if ["trap", "timeout"].contains(&outcome) {
+            self.plugin_traps.with_label_values(&[tenant, plugin]).inc();
+        }
+    }
+
+    /// A call that decided and whose decision was refused.
+    pub fn plugin_refused(&self, tenant: &str, plugin: &str) {
+        self.plugin_errors.with_label_values(&[tenant, plugin]).inc();
+    }
+
+    /// From now on this version of the plugin serves; or, with `false`, not any more.
+    pub fn plugin_serves(&self, tenant: &str, plugin: &str, version: &str, sha256: &str, serves: bool) {
+        let labels = [tenant, plugin, version, sha256];
+        if serves {
+            self.plugin_info.with_label_values(&labels).set(1);
+        } else {
+            // One that was never shown is not there to be taken away.
+            let _ = self.plugin_info.remove_label_values(&labels);
+        }
+    }
+
+    /// What the values of all plugins take now.
+    pub fn plugin_kv(&self, uses: &[PluginKv]) {
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let now: BTreeSet<(String, String)> = uses.iter().map(|one| (one.tenant.clone(), one.plugin.clone())).collect();
+        let mut counted = self.kv_counted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (tenant, plugin) in counted.difference(&now) {
+            let _ = self.plugin_kv_keys.remove_label_values(&[tenant, plugin]);
+            let _ = self.plugin_kv_bytes.remove_label_values(&[tenant, plugin]);
+        }
+        for one in uses {
+            let labels = [one.tenant.as_str(), one.plugin.as_str()];
+            self.plugin_kv_keys.with_label_values(&labels).set(gauge(one.keys));
+            self.plugin_kv_bytes.with_label_values(&labels).set(gauge(one.bytes));
+        }
+        *counted = now;
     }
 
     /// `route` is the pattern, not the path: a path would make a series per id.
@@ -174,6 +254,9 @@ mod tests {
         metrics.delivery_attempt(true, Duration::ZERO);
         metrics.inbound_processed(Duration::ZERO);
         metrics.store_commit(Duration::ZERO, 1);
+        metrics.plugin_call("tenant_1", "a", "inbound", "trap", 0.0);
+        metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_kv(&[kv("a", 1)]);
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).expect("the page");
         let text = metrics.render();
         let shown: Vec<&str> =
@@ -182,6 +265,25 @@ mod tests {
             assert!(page.contains(&format!("| `{name}` |")), "docs/metrics.md lacks {name}");
         }
         assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), shown.len(), "one too many");
+    }
+
+    fn kv(plugin: &str, keys: u64) -> PluginKv {
+        PluginKv { tenant: "tenant_1".into(), plugin: plugin.into(), keys, bytes: 10 * keys }
+    }
+
+    #[test]
+    fn a_plugin_that_is_gone_leaves_the_figures() {
+        let metrics = Metrics::new().expect("names are unique");
+        metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_kv(&[kv("a", 1), kv("b", 2)]);
+
+        metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", false);
+        metrics.plugin_kv(&[kv("b", 3)]);
+
+        let text = metrics.render();
+        assert!(!text.contains("plugin=\"a\""), "{text}");
+        assert!(text.contains("rijan_plugin_kv_keys{plugin=\"b\",tenant=\"tenant_1\"} 3"), "{text}");
+        assert!(text.contains("rijan_plugin_kv_bytes{plugin=\"b\",tenant=\"tenant_1\"} 30"), "{text}");
     }
 
     #[test]

@@ -2,4 +2,5 @@
 
 pub(super) mod audit;
 pub(super) mod devices;
+pub(super) mod plugins;
 pub(super) mod tenants;

@@ -1,14 +1,16 @@
-//! Pulling events of a device. Oldest first behind a cursor, newest first without one.
+//! Pulling events, of a device or of the whole tenant. Oldest first behind a cursor, newest first without one. And telling
+//! one that a plugin dropped.
 
 use super::limit;
 use crate::api::Api;
-use crate::api::caller::{OwnDevice, Reads};
+use crate::api::caller::{Manages, OwnDevice, Reads, Tenant};
+use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
-use crate::api::extract::Query;
+use crate::api::extract::{Path, Query};
 use crate::domain::event::Subscription;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{DeviceId, EventId, TenantId};
 use crate::domain::moment::Moment;
-use crate::store::{EventQuery, EventRow};
+use crate::store::{EventQuery, EventRow, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +33,9 @@ pub(in crate::api) struct Wanted {
     cursor: Option<String>,
     /// The name of an event, or `message.status`.
     r#type: Option<String>,
+    /// `true` for events that plugins dropped, in place of those that were told.
+    #[param(value_type = Option<bool>)]
+    dropped: Option<String>,
     /// 1 to 500; 100 when left out.
     #[param(value_type = Option<u32>)]
     limit: Option<String>,
@@ -56,13 +61,18 @@ impl Wanted {
                 known.types().iter().map(|type_| type_.as_str().to_owned()).collect()
             }
         };
+        let dropped = match self.dropped.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(ApiError::field("dropped", "must be true or false")),
+        };
         Ok(EventQuery {
             device: None,
             after: cursor,
             since: moment("since", &self.since)?.map(|moment| moment.first_ms),
             until: moment("until", &self.until)?.map(|moment| moment.last_ms),
             types,
-            dropped: false,
+            dropped,
             limit: limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX)?,
         })
     }
@@ -81,6 +91,18 @@ pub(in crate::api) struct Shown {
     payload: serde_json::Value,
     /// Unix seconds.
     received_at: i64,
+    /// Null for what concerns the tenant as a whole.
+    device_id: Option<DeviceId>,
+    /// The plugin that dropped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_why: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct OneEvent {
+    event: Shown,
 }
 
 /// Pull events
@@ -95,8 +117,47 @@ pub(in crate::api) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     let query = EventQuery { device: Some(device.id().clone()), ..wanted.query()? };
+    page(&api, &device.tenant.id, query).await
+}
+
+/// Pull events of the whole tenant
+///
+/// As those of a device, of all devices and of none: what is told of plugins and webhooks belongs to no device.
+#[utoipa::path(get, path = "/events", operation_id = "listAllEvents", tag = "Events", params(Wanted),
+    responses((status = 200, body = Vec<Shown>,
+        headers(("X-Next-Cursor" = u64, description = "The cursor behind the last of these events.")))))]
+pub(in crate::api) async fn of_tenant(
+    State(api): State<Api>,
+    tenant: Tenant<Reads>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, ApiError> {
+    page(&api, &tenant.id, wanted.query()?).await
+}
+
+/// Tell an event that a plugin dropped
+///
+/// As if it had passed, now and once: readers that follow the log find it at the end, and every webhook that wants it gets
+/// it. Plugins behind the one that dropped it do not see it.
+#[utoipa::path(post, path = "/events/{event}/replay", operation_id = "replayEvent", tag = "Events",
+    responses((status = 200, body = Envelope<OneEvent>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn replay(
+    State(api): State<Api>,
+    tenant: Tenant<Manages>,
+    Path(event): Path<String>,
+) -> Answer<OneEvent> {
+    let no_event = || ApiError::NotFound("event");
+    let id = EventId::parse(&event).map_err(|_| no_event())?;
+    let row = api.store.tell_dropped(&tenant.id, &id).await.map_err(|error| match error {
+        StoreError::NotFound => no_event(),
+        other => other.into(),
+    })?;
+    api.store.audit(tenant.audit("event.replayed", "event", id.as_str())).await?;
+    Ok(enveloped(OneEvent { event: row.into() }))
+}
+
+async fn page(api: &Api, tenant: &TenantId, query: EventQuery) -> Result<Response, ApiError> {
     let after = query.after;
-    let rows = api.store.events(&device.tenant.id, query).await?;
+    let rows = api.store.events(tenant, query).await?;
     let next = rows.iter().map(|row| row.seq).max().or(after).unwrap_or(0);
     let shown: Vec<Shown> = rows.into_iter().map(Shown::from).collect();
     Ok(([("x-next-cursor", next.to_string())], Json(shown)).into_response())
@@ -104,6 +165,15 @@ pub(in crate::api) async fn list(
 
 impl From<EventRow> for Shown {
     fn from(row: EventRow) -> Self {
-        Self { id: row.id, r#type: row.type_, payload: row.data, received_at: row.at / 1000 }
+        let (dropped_by, dropped_why) = row.dropped.map(|dropped| (dropped.by, dropped.why)).unzip();
+        Self {
+            id: row.id,
+            r#type: row.type_,
+            payload: row.data,
+            received_at: row.at / 1000,
+            device_id: row.device,
+            dropped_by,
+            dropped_why,
+        }
     }
 }

@@ -5,6 +5,8 @@ pub(super) mod events;
 pub(super) mod lifecycle;
 pub(super) mod messages;
 pub(super) mod pairing;
+pub(super) mod pipeline;
+pub(super) mod plugins;
 pub(super) mod webhooks;
 
 use super::error::ApiError;

@@ -34,8 +34,21 @@ pub struct Decided {
 
 impl Pipeline {
     /// Takes an event through every plugin that wants it. With `last_try` a plugin that asks for time has failed.
-    pub async fn on_event(&self, mut event: Event, last_try: bool) -> Passed {
+    pub async fn on_event(&self, event: Event, last_try: bool) -> Passed {
         let mut run = Run::new(event.id.as_str());
+        match self.pass_inbound(&mut run, event, last_try).await {
+            Ok((event, redacted)) => Passed::Decided(Box::new(Decided { event, aftermath: run.aftermath, redacted })),
+            Err(wait) => Passed::Later(wait),
+        }
+    }
+
+    /// The event as it comes out, and whether what was said was replaced; or how long a plugin wants it to wait.
+    pub(super) async fn pass_inbound(
+        &self,
+        run: &mut Run,
+        mut event: Event,
+        last_try: bool,
+    ) -> Result<(Event, bool), Duration> {
         let mut redacted = false;
         for (place, entry) in self.entries.iter().enumerate() {
             if !entry.wants(event.type_) {
@@ -46,7 +59,7 @@ impl Pipeline {
             match run.ask(self, entry, Hook::Inbound, Ask::Event(&seen), document).await {
                 Ok(told) => {
                     let Answer::Event(outcome) = told.answer else { continue };
-                    match self.follow(&mut run, place, &event, &outcome).await {
+                    match self.follow(run, place, &event, &outcome).await {
                         Ok((after, effects)) => {
                             run.keep_writes(entry, told.writes);
                             let detail = json!({ "effects": effects, "reason": reason(&outcome.verdict) });
@@ -56,21 +69,22 @@ impl Pipeline {
                         }
                         Err(failure) => {
                             run.refuse(self, entry, &failure);
-                            failed(self, &mut run, entry, &mut event, &failure, told.took);
+                            failed(self, run, entry, &mut event, &failure, told.took);
                         }
                     }
                 }
-                Err((Failure::Temporary { retry_after_ms, .. }, _)) if !last_try => {
-                    let wait = retry_after_ms.unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
-                    return Passed::Later(Duration::from_millis(wait));
+                Err((failure @ Failure::Temporary { .. }, took)) if !last_try => {
+                    run.trace_failure(self, entry, Hook::Inbound, &failure, "later", took);
+                    let wait = failure.retry_after_ms().unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
+                    return Err(Duration::from_millis(wait));
                 }
-                Err((failure, took)) => failed(self, &mut run, entry, &mut event, &failure, took),
+                Err((failure, took)) => failed(self, run, entry, &mut event, &failure, took),
             }
             if event.dropped.is_some() {
                 break;
             }
         }
-        Passed::Decided(Box::new(Decided { event, aftermath: run.aftermath, redacted }))
+        Ok((event, redacted))
     }
 
     /// The event after a decision, and what is told of its effects. Nothing of the run changes when it cannot be followed.

@@ -10,11 +10,13 @@ mod format;
 mod run;
 mod send;
 mod tick;
+mod trial;
 
 pub use event::{Decided, Passed};
 pub use format::{Formatted, no_such};
 pub use send::{Origin, Outgoing, Verdict};
 pub use tick::Ticked;
+pub use trial::{TriedEvent, TriedMessage};
 
 use super::instance::{Failure, Version};
 use super::manifest::Hook;
@@ -26,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 
 /// One plugin at its place.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) settings: PluginSettings,
@@ -36,6 +39,7 @@ pub(super) struct Entry {
     pub(super) state: Standing,
 }
 
+#[derive(Clone)]
 pub(super) enum Standing {
     Serving(Arc<Version>),
     /// It could not be loaded; each of its hooks fails with this, so that one that protects people still does.

@@ -17,6 +17,8 @@ pub(super) struct Run {
     /// The event, message, delivery or tick.
     pub(super) subject: String,
     pub(super) aftermath: Aftermath,
+    /// Nothing of it is done, and nothing of it counts.
+    pub(super) dry: bool,
 }
 
 /// A call that decided; what it wrote is kept only once its decision is accepted.
@@ -28,7 +30,11 @@ pub(super) struct Told {
 
 impl Run {
     pub(super) fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), aftermath: Aftermath::default() }
+        Self { subject: subject.into(), aftermath: Aftermath::default(), dry: false }
+    }
+
+    pub(super) fn dry(subject: impl Into<String>) -> Self {
+        Self { dry: true, ..Self::new(subject) }
     }
 
     /// Asks one plugin. Its log lines are kept however it ends.
@@ -43,18 +49,23 @@ impl Run {
         let version = match &entry.state {
             Standing::Serving(version) => version,
             Standing::Broken(failure) => {
-                pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), "unusable", 0.0);
+                if !self.dry {
+                    pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), "unusable", 0.0);
+                }
                 return Err((failure.clone(), Duration::ZERO));
             }
         };
         let mut call = Call::new(self.subject.clone(), document);
         call.earlier = self.written_by(&entry.name);
-        let called = version.call(ask, call).await;
+        call.shadow = self.dry;
+        let called = if self.dry { version.try_out(ask, call).await } else { version.call(ask, call).await };
         let room = LINES_PER_RUN_MAX.saturating_sub(self.aftermath.lines.len());
         self.aftermath.lines.extend(called.call.lines.into_iter().take(room));
-        let outcome = called.answer.as_ref().err().map_or("decided", Failure::kind);
-        let seconds = called.took.as_secs_f64();
-        pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), outcome, seconds);
+        if !self.dry {
+            let outcome = called.answer.as_ref().err().map_or("decided", Failure::kind);
+            let seconds = called.took.as_secs_f64();
+            pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), outcome, seconds);
+        }
         if called.tripped_now {
             self.say_tripped(pipeline, entry, called.answer.as_ref().err());
         }
@@ -121,6 +132,10 @@ impl Run {
 
     /// A decision that was made and cannot be followed counts as a failure of the plugin.
     pub(super) fn refuse(&mut self, pipeline: &Pipeline, entry: &Entry, failure: &Failure) {
+        if self.dry {
+            return;
+        }
+        pipeline.metrics.plugin_refused(pipeline.tenant.as_str(), &entry.name);
         if let Some(version) = entry.version()
             && version.refused(failure)
         {

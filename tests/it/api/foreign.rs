@@ -1,5 +1,6 @@
 //! One tenant's key never reaches another tenant's rows.
 
+use crate::plugins::{guest, upload};
 use crate::support::{answer, tenant, text};
 use serde_json::json;
 
@@ -12,7 +13,11 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
     let hook = json!({ "url": "https://example.com/hook", "events": ["device.degraded"] });
     let (_, webhook) = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await;
     let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
+    let plugin = text(&upload(&gateway, &guest("rust"), None).await.1["data"]["plugin"]["name"]);
+    let event = text(&gateway.get("/v1/events?limit=1").await[0]["id"]);
     let names = [
+        ("{plugin}", plugin),
+        ("{event}", event),
         ("{device}", text(&gateway.info["deviceId"])),
         ("{tenant}", text(&gateway.info["tenantId"])),
         ("{webhook}", text(&webhook["id"])),
@@ -49,11 +54,17 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
             }
         }
     }
-    assert!(walked >= 29, "{walked} operations");
+    assert!(walked >= 47, "{walked} operations");
     for (path, list) in [("/v1/devices", "devices"), ("/v1/devices/sessions", "sessions")] {
         let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
         assert_eq!(found["data"][list], json!([]), "{path}");
     }
+    for (path, list) in [("/v1/plugins", "plugins"), ("/v1/pipeline", "plugins")] {
+        let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
+        assert_eq!(found["data"][list], json!([]), "{path}");
+    }
+    let (_, events) = answer(gateway.http.get(gateway.url("/v1/events")).header("x-api-key", &other)).await;
+    assert_eq!(events, json!([]));
     let (_, webhooks) = answer(gateway.http.get(gateway.url("/v1/webhooks")).header("x-api-key", &other)).await;
     assert_eq!(webhooks, json!([]));
     assert_eq!(text(&gateway.get(&gateway.device("")).await["data"]["device"]["status"]), "connected");

@@ -2,6 +2,7 @@
 //! own, because a test's runtime ends with its test; nothing is left behind when the process ends but its folder.
 
 use super::{Phones, Tenant, answer, http, simulator, text};
+use crate::guests::guests;
 use rijan::app::App;
 use rijan::config::{self, Sources};
 use rijan::vault::api_key::sha256_hex;
@@ -71,6 +72,8 @@ impl World {
                     ("store.path", database().display().to_string()),
                     ("whatsapp.simulator_url", simulator.url()),
                     ("egress.allow", "127.0.0.1".to_owned()),
+                    ("plugins.uploads", "true".to_owned()),
+                    ("plugins.cache", guests().join("cache").display().to_string()),
                     ("limits.tenant", "off".to_owned()),
                     ("limits.public_per_minute", "off".to_owned()),
                     ("limits.failed_auth_per_minute", "off".to_owned()),

@@ -4,57 +4,36 @@ mod decide;
 mod limits;
 mod reload;
 
-use super::manifest::Hook;
-use super::pipeline::{Decided, Passed};
-use super::settings::PluginSettings;
-use super::{EngineSettings, Plugins, ReloadOutcome, Wanted};
-use crate::domain::clock::Clock;
-use crate::domain::event::{Event, EventType};
-use crate::domain::ids::{DeviceId, TenantId};
-use crate::domain::secret::Secret;
-use crate::egress::{AllowList, Egress, EgressSettings};
-use crate::store::{NewKey, Store, StoreSettings};
-use crate::telemetry::metrics::Metrics;
+use crate::guests::{example, guests, rust_example};
+use rijan::domain::clock::Clock;
+use rijan::domain::event::{Event, EventType};
+use rijan::domain::ids::{DeviceId, TenantId};
+use rijan::domain::secret::Secret;
+use rijan::egress::{AllowList, Egress, EgressSettings};
+use rijan::plugins::manifest::Hook;
+use rijan::plugins::pipeline::{Decided, Passed};
+use rijan::plugins::settings::PluginSettings;
+use rijan::plugins::{EngineSettings, Plugins, ReloadOutcome, Wanted};
+use rijan::store::{NewKey, Store, StoreSettings};
+use rijan::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The folder of built components.
-fn guests() -> PathBuf {
-    let beside_the_target = || std::env::current_exe().ok()?.ancestors().nth(3).map(|target| target.join("guests"));
-    std::env::var_os("RIJAN_GUESTS").map(PathBuf::from).or_else(beside_the_target).expect("a folder")
-}
-
-/// A component by the name of its file; `None` when its language's toolchain is not here.
-pub(super) fn guest(name: &str) -> Option<Vec<u8>> {
-    let file = guests().join(format!("{name}.wasm"));
-    let found = std::fs::read(&file).ok();
-    if found.is_none() {
-        eprintln!("skipped: {} is not there; .ci/guests builds it", file.display());
-    }
-    found
-}
-
-/// The example of `examples/plugins/rust`; the toolchain of this repository builds it, so it must be there.
-pub(super) fn rust_example() -> Vec<u8> {
-    guest("rust").expect("examples/plugins/rust is built: run .ci/guests")
-}
-
-pub(super) struct World {
-    pub(super) plugins: Plugins,
-    pub(super) store: Store,
-    pub(super) tenant: TenantId,
-    pub(super) device: DeviceId,
-    pub(super) clock: Clock,
+pub struct World {
+    pub plugins: Plugins,
+    pub store: Store,
+    pub tenant: TenantId,
+    pub device: DeviceId,
+    pub clock: Clock,
     _folder: tempfile::TempDir,
 }
 
-pub(super) const NOW: i64 = 1_700_000_000_000;
+pub const NOW: i64 = 1_700_000_000_000;
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub async fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("folder");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
@@ -82,12 +61,12 @@ impl World {
         Self { plugins, store, tenant, device, clock, _folder: folder }
     }
 
-    pub(super) async fn put(&self, name: &str, component: Vec<u8>, settings: Value) -> ReloadOutcome {
+    pub async fn put(&self, name: &str, component: Vec<u8>, settings: Value) -> ReloadOutcome {
         let (sha256, _) = self.plugins.keep(component).await.expect("a plugin");
         self.plugins.put(&self.tenant, self.wanted(name, sha256, settings)).await.expect("put")
     }
 
-    pub(super) fn wanted(&self, name: &str, sha256: String, settings: Value) -> Wanted {
+    pub fn wanted(&self, name: &str, sha256: String, settings: Value) -> Wanted {
         Wanted {
             name: name.into(),
             managed_by: "api".into(),
@@ -99,11 +78,11 @@ impl World {
         }
     }
 
-    pub(super) fn event(&self, id: &str, text: &str) -> Event {
+    pub fn event(&self, id: &str, text: &str) -> Event {
         self.event_in("6281100000002@s.whatsapp.net", id, text)
     }
 
-    pub(super) fn event_in(&self, chat: &str, id: &str, text: &str) -> Event {
+    pub fn event_in(&self, chat: &str, id: &str, text: &str) -> Event {
         let phone = chat.split('@').next().expect("phone");
         let data = json!({
             "id": id, "chat": chat, "from": chat, "fromMe": false, "isGroup": false, "type": "text", "text": text,
@@ -111,10 +90,10 @@ impl World {
             "timestamp": NOW / 1000,
         });
         let event = Event::new(self.tenant.clone(), Some(self.device.clone()), EventType::MessageReceived, NOW, data);
-        Event { id: crate::domain::ids::EventId::derived(NOW, &[id]), ..event }
+        Event { id: rijan::domain::ids::EventId::derived(NOW, &[id]), ..event }
     }
 
-    pub(super) async fn decide(&self, event: Event) -> Decided {
+    pub async fn decide(&self, event: Event) -> Decided {
         let pipeline = self.plugins.pipeline(&self.tenant).expect("a pipeline");
         assert!(pipeline.has(Hook::Inbound));
         match pipeline.on_event(event, true).await {
@@ -124,7 +103,7 @@ impl World {
     }
 
     /// As the inbox does: decided, then committed.
-    pub(super) async fn process(&self, event: Event) -> Decided {
+    pub async fn process(&self, event: Event) -> Decided {
         let decided = self.decide(event).await;
         self.store.commit_aftermath(&self.tenant, decided.aftermath.clone()).await.expect("commits");
         decided
@@ -132,7 +111,7 @@ impl World {
 }
 
 /// Everything the example may do.
-pub(super) fn everything() -> Value {
+pub fn everything() -> Value {
     json!({
         "grants": {
             "imports": ["secrets", "kv", "http", "media"],
@@ -144,8 +123,8 @@ pub(super) fn everything() -> Value {
 }
 
 /// What was sent, as kind and text.
-pub(super) fn sent(decided: &Decided) -> Vec<String> {
-    use crate::domain::outgoing::Content;
+pub fn sent(decided: &Decided) -> Vec<String> {
+    use rijan::domain::outgoing::Content;
     let text = |content: &Content| match content {
         Content::Text { text, .. } => text.clone(),
         other => other.kind().to_owned(),
@@ -153,7 +132,7 @@ pub(super) fn sent(decided: &Decided) -> Vec<String> {
     decided.aftermath.sends.iter().map(|send| text(&send.content)).collect()
 }
 
-pub(super) fn errors(decided: &Decided) -> Vec<String> {
+pub fn errors(decided: &Decided) -> Vec<String> {
     let failed = decided.aftermath.traces.iter().filter(|trace| trace.decision == "error");
     failed.map(|trace| trace.detail["error"].as_str().unwrap_or_default().to_owned()).collect()
 }

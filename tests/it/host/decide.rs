@@ -1,17 +1,16 @@
 //! What the example decides, in every language it is written in.
 
 use super::*;
-use crate::domain::aftermath::{KvEntry, KvValue};
-use crate::domain::delivery::Form;
-use crate::domain::ids::MessageId;
-use crate::domain::jid::ChatId;
-use crate::domain::outgoing::Content;
-use crate::plugins::pipeline::{Formatted, Origin, Outgoing, Ticked, Verdict};
-
-const LANGUAGES: [&str; 4] = ["rust", "go", "js", "python"];
+use crate::guests::LANGUAGES;
+use rijan::domain::aftermath::{KvEntry, KvValue};
+use rijan::domain::delivery::Form;
+use rijan::domain::ids::MessageId;
+use rijan::domain::jid::ChatId;
+use rijan::domain::outgoing::Content;
+use rijan::plugins::pipeline::{Formatted, Origin, Outgoing, Ticked, Verdict};
 
 async fn with_example(language: &str) -> Option<World> {
-    let component = guest(language)?;
+    let component = example(language)?;
     let world = World::new().await;
     assert_eq!(world.put("example", component, everything()).await, ReloadOutcome::Swapped, "{language}");
     Some(world)
@@ -19,7 +18,6 @@ async fn with_example(language: &str) -> Option<World> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_decides_the_same_in_every_language() {
-    rust_example();
     for language in LANGUAGES {
         let Some(world) = with_example(language).await else { continue };
 

@@ -16,7 +16,7 @@ fn another(component: &[u8], mark: u32) -> Vec<u8> {
 async fn a_new_version_serves_the_next_event_and_the_old_one_can_come_back() {
     let world = World::new().await;
     let (first, second) = (rust_example(), another(&rust_example(), 2));
-    let hashes = [crate::plugins::sha256_hex(&first), crate::plugins::sha256_hex(&second)];
+    let hashes = [rijan::plugins::sha256_hex(&first), rijan::plugins::sha256_hex(&second)];
     world.put("example", first, everything()).await;
 
     let by = async || world.decide(world.event("1", "ping")).await.aftermath.traces[0].sha256.clone();
@@ -26,7 +26,7 @@ async fn a_new_version_serves_the_next_event_and_the_old_one_can_come_back() {
     assert_eq!(world.plugins.roll_back(&world.tenant, "example").await.expect("back"), ReloadOutcome::Swapped);
 
     assert_eq!(by().await, hashes[0]);
-    let told = world.store.events(&world.tenant, crate::store::EventQuery { limit: 10, ..Default::default() }).await;
+    let told = world.store.events(&world.tenant, rijan::store::EventQuery { limit: 10, ..Default::default() }).await;
     let types: Vec<String> = told.expect("events").into_iter().map(|event| event.type_).collect();
     assert_eq!(types, ["plugin.reloaded", "plugin.reloaded", "plugin.loaded"]);
 }
@@ -44,7 +44,7 @@ async fn a_version_that_cannot_run_is_refused_and_the_one_before_serves() {
     assert_eq!(sent(&world.decide(world.event("1", "ping")).await), ["pong"]);
     let status = world.plugins.status(&world.tenant).await.expect("status");
     assert!(status[0].row.reason.as_deref().is_some_and(|reason| reason.contains("grant")), "{status:?}");
-    let query = crate::store::EventQuery { limit: 1, ..Default::default() };
+    let query = rijan::store::EventQuery { limit: 1, ..Default::default() };
     assert_eq!(world.store.events(&world.tenant, query).await.expect("events")[0].type_, "plugin.reload_failed");
 }
 
@@ -66,7 +66,7 @@ async fn a_start_finds_every_plugin_as_it_served() {
 async fn versions_change_under_load_and_no_event_is_lost_or_goes_back() {
     const VERSIONS: u32 = 40;
     let world = Arc::new(World::new().await);
-    let hash = |mark: u32| crate::plugins::sha256_hex(&another(&rust_example(), mark));
+    let hash = |mark: u32| rijan::plugins::sha256_hex(&another(&rust_example(), mark));
     let order: Vec<String> = (0..VERSIONS).map(hash).collect();
     let mut settings = everything();
     settings["limits"] = json!({ "sends_per_minute": 10_000, "sends_per_call": 1 });

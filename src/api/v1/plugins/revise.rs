@@ -1,0 +1,110 @@
+//! Saying how a plugin runs. A section that is given replaces what was there whole; one that is left out stays.
+
+use super::change::{Changed, changed, held};
+use crate::api::Api;
+use crate::api::caller::{Manages, OwnPlugin};
+use crate::api::envelope::{Answer, Envelope, enveloped};
+use crate::api::error::ApiError;
+use crate::api::fields::Fields;
+use crate::domain::secret::Secret;
+use crate::plugins::manifest::Hook;
+use crate::plugins::settings::{Grants, Isolation, Limits, OnError};
+use crate::plugins::{PLUGINS_PER_TENANT_MAX, Revision};
+use axum::extract::State;
+use serde_json::json;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+const SECRETS_MAX: usize = 64;
+const KEYS: [&str; 8] = ["position", "hooks", "config", "grants", "limits", "on_error", "isolation", "secrets"];
+
+/// A section that is given replaces what was there whole; one that is left out stays.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct PluginRevision {
+    /// Its place in the pipeline, from 0; beyond the end is the end.
+    #[schema(required = false, minimum = 0, maximum = 31)]
+    position: u32,
+    /// The hooks that are used, of those it has.
+    #[schema(required = false)]
+    hooks: Vec<Hook>,
+    /// Checked against the schema that the component carries.
+    #[schema(required = false, value_type = Object)]
+    config: serde_json::Value,
+    #[schema(required = false)]
+    grants: Grants,
+    #[schema(required = false)]
+    limits: Limits,
+    #[schema(required = false)]
+    on_error: OnError,
+    #[schema(required = false)]
+    isolation: Isolation,
+    /// Secrets that it may read when `grants.secrets` names them. Stored encrypted and never shown.
+    #[schema(required = false)]
+    secrets: BTreeMap<String, String>,
+}
+
+/// Change how a plugin runs
+///
+/// Checked against what the component says of itself and, of one that serves, tried before it takes its place. Every key
+/// that does not fit is named, and nothing is changed then.
+#[utoipa::path(put, path = "/plugins/{plugin}", operation_id = "changePlugin", tag = "Plugins",
+    request_body = PluginRevision,
+    responses((status = 200, body = Envelope<Changed>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn revise(
+    State(api): State<Api>,
+    plugin: OwnPlugin<Manages>,
+    fields: Fields,
+) -> Answer<Changed> {
+    plugin.changeable()?;
+    let revision = revision(fields)?;
+    let names = json!({ "changed": named(&revision) });
+    let (tenant, name) = (&plugin.tenant.id, &plugin.row.name);
+    let outcome = held(api.plugins.revise(tenant, name, revision).await?, "config")?;
+    let mut line = plugin.audit("plugin.updated");
+    line.meta = Some(names);
+    api.store.audit(line).await?;
+    Ok(enveloped(changed(&api, tenant, name, outcome).await?))
+}
+
+pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
+    fields.only(&KEYS);
+    let last = u32::try_from(PLUGINS_PER_TENANT_MAX).unwrap_or(u32::MAX) - 1;
+    let hook = |name: &str| {
+        let found = Hook::ALL.iter().copied().find(|hook| hook.as_str() == name);
+        found.ok_or("is no hook; there are inbound, outbound, webhook, scheduled")
+    };
+    let isolation = |name: &str| match name {
+        "reused" => Ok(Isolation::Reused),
+        "fresh" => Ok(Isolation::Fresh),
+        _ => Err("must be reused or fresh"),
+    };
+    let secrets = fields.texts("secrets", SECRETS_MAX);
+    let revision = Revision {
+        position: fields.whole("position", 0..=last).and_then(|position| usize::try_from(position).ok()),
+        hooks: fields.list("hooks", 0..=Hook::ALL.len(), hook).map(|hooks| hooks.into_iter().collect()),
+        config: fields.object("config"),
+        grants: fields.section::<Grants>("grants"),
+        limits: fields.section::<Limits>("limits"),
+        on_error: fields.section::<OnError>("on_error"),
+        isolation: fields.parsed("isolation", false, isolation),
+        secrets: secrets.map(|all| all.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()),
+    };
+    fields.finish()?;
+    Ok(revision)
+}
+
+/// What a revision is about, for the audit; values may be secret.
+fn named(revision: &Revision) -> Vec<&'static str> {
+    let given = [
+        revision.position.is_some(),
+        revision.hooks.is_some(),
+        revision.config.is_some(),
+        revision.grants.is_some(),
+        revision.limits.is_some(),
+        revision.on_error.is_some(),
+        revision.isolation.is_some(),
+        revision.secrets.is_some(),
+    ];
+    KEYS.into_iter().zip(given).filter(|(_, given)| *given).map(|(key, _)| key).collect()
+}
