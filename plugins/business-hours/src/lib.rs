@@ -3,9 +3,9 @@
 //! The time is the event's own, so that a message that waited, or is processed again, gets the answer of its moment. The
 //! time zones and their daylight saving are compiled in: a component has no file to read them from.
 
+use jiff::Timestamp;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use rijan_plugin::inbound::Outcome;
 use rijan_plugin::{ChatKind, Event, FromConfig, Inbound, PluginError, Result, kv, serde_json};
 use serde::Deserialize;
