@@ -210,3 +210,72 @@ fn manifest_in(component: &[u8]) -> Result<Manifest, ComponentError> {
 fn not_a_component(error: wasmparser::BinaryReaderError) -> ComponentError {
     ComponentError::NotAComponent(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wit_parser::{LiftLowerAbi, ManglingAndAbi};
+
+    fn manifest(hooks: &str, imports: &str) -> Manifest {
+        let text = format!("name = \"a\"\nversion = \"1\"\nhooks = {{ {hooks} }}\nwants = {{ imports = [{imports}] }}");
+        Manifest::from_toml(&text).expect("a manifest")
+    }
+
+    /// A component that has every hook and import of its manifest, and does nothing.
+    fn component(of: &Manifest) -> Vec<u8> {
+        let world = World::of(of).expect("a world");
+        let module = wit_component::dummy_module(&world.resolve, world.id, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+        encode(module, &world, of).expect("a component")
+    }
+
+    #[test]
+    fn a_component_tells_what_its_manifest_says() {
+        let asked = manifest("outbound = true", "\"kv\", \"log\"");
+
+        let bytes = with_manifest(component(&asked), &asked).expect("with its manifest");
+
+        let read = Component::read(&bytes).expect("reads");
+        assert_eq!(read.manifest, asked);
+        assert_eq!(read.size, bytes.len());
+        assert!(read.surface.exports.contains("rijan:plugin/outbound@0.1.0"));
+        assert!(read.surface.imports.contains("rijan:plugin/kv@0.1.0"));
+        assert_eq!(read.unused_imports(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_a_component_has_and_its_manifest_does_not_is_refused_by_name_and_the_reverse() {
+        let built = component(&manifest("outbound = true", "\"kv\", \"log\""));
+        let says = manifest("inbound = [\"*\"]", "\"log\"");
+
+        let told = Component::read(&with_manifest(built, &says).expect("bytes")).expect_err("refused").to_string();
+
+        for part in [
+            "the manifest names the hook inbound, and the component does not export it",
+            "the component exports the hook outbound, and the manifest does not name it",
+            "the component imports kv: add \"kv\" to wants.imports",
+        ] {
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_or_has_no_manifest_is_refused() {
+        let bare = component(&manifest("webhook = true", ""));
+
+        assert!(matches!(Component::read(b"not wasm"), Err(ComponentError::NotAComponent(_))));
+        assert!(matches!(Component::read(&bare[..bare.len() / 2]), Err(ComponentError::NotAComponent(_))));
+        assert!(matches!(Component::read(&bare), Err(ComponentError::NoManifest)));
+    }
+
+    #[test]
+    fn a_module_that_imports_what_is_not_asked_for_is_refused_before_it_is_a_component() {
+        let asked = manifest("webhook = true", "\"kv\"");
+        let world = World::of(&asked).expect("a world");
+        let module = wit_component::dummy_module(&world.resolve, world.id, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+
+        let less = manifest("webhook = true", "");
+        let told = encode(module, &World::of(&less).expect("a world"), &less).expect_err("refused").to_string();
+
+        assert!(told.contains("the component imports kv"), "{told}");
+    }
+}

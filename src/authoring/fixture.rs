@@ -441,7 +441,7 @@ mod tests {
 
         let fixture = Fixture::parse(text).expect("reads");
 
-        let Call::Inbound(event) = &fixture.steps[0].call else { panic!("{:?}", fixture.steps) };
+        let Call::Inbound(event) = &fixture.steps[0].call else { unreachable!("{:?}", fixture.steps) };
         assert_eq!(event["eventType"], "message.received");
         assert_eq!(event["data"]["text"], "ping");
         assert_eq!(event["data"]["chat"], "6281100000002@s.whatsapp.net");

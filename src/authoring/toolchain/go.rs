@@ -177,3 +177,37 @@ fn without_names(module: &[u8]) -> Result<Vec<u8>, ToolError> {
 fn unreadable(error: wasmparser::BinaryReaderError) -> ToolError {
     ToolError::Unexpected(format!("what go built cannot be read: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files_below(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+        for entry in folder.read_dir().expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                files_below(&path, root, found);
+            } else {
+                found.insert(path.strip_prefix(root).expect("below").to_string_lossy().into_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_source_of_the_sdk_is_carried() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/sdk-go");
+        let mut there = BTreeSet::new();
+
+        files_below(&root, &root, &mut there);
+
+        assert_eq!(there, SDK.iter().map(|(file, _)| (*file).to_owned()).collect());
+    }
+
+    #[test]
+    fn only_the_handle_of_a_hook_hands_it_over() {
+        assert_eq!(handled("rijan_plugin_inbound.Handle"), Some("inbound"));
+        assert_eq!(handled("rijan/plugin/lifecycle.Handle"), Some("lifecycle"));
+        assert_eq!(handled("rijan_plugin_bindings_imports_rijan_plugin_types.MediaSource.Handle"), None);
+        assert_eq!(handled("rijan_plugin_inbound.Call"), None);
+    }
+}
