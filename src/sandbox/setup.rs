@@ -174,7 +174,7 @@ impl Sandbox {
              curl -s $API/v1/devices/$DEVICE/messages/text -H \"Authorization: Bearer $KEY\" \
              -H 'Content-Type: application/json' -d '{{\"to\":\"{CONTACT_PHONE}\",\"text\":\"hello\"}}'\n\
              # what {CONTACT_NAME}'s phone shows\n\
-             curl -s $SIMULATOR/accounts/{CONTACT_PHONE}/inbox\n\
+             curl -s \"$SIMULATOR/accounts/{CONTACT_PHONE}/inbox?wait_ms=5000\"\n\
              # {CONTACT_NAME} writes to the device; the webhook appears below\n\
              curl -s $SIMULATOR/accounts/{CONTACT_PHONE}/messages -H 'Content-Type: application/json' \
              -d '{{\"to\":\"{DEVICE_PHONE}\",\"text\":\"ping\"}}'\n\
