@@ -39,7 +39,9 @@ fn collect(folder: &Path, module: Option<&str>, modules: &mut BTreeMap<String, S
 fn used(code: &str) -> Vec<&str> {
     let name = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut used = Vec::new();
-    for from in code.split("crate::").skip(1) {
+    // In a text, or in what a macro writes elsewhere, it is another crate's.
+    let ours = code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with(['"', '$', '{']));
+    for from in ours.map(|(at, path)| &code[at + path.len()..]) {
         let Some(mut group) = from.strip_prefix('{') else {
             used.push(&from[..name(from)]);
             continue;
