@@ -5,7 +5,7 @@ use super::pipeline::{Pipeline, Ticked};
 use super::registry::Plugins;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::TenantId;
-use crate::store::{StoreError, Topic};
+use crate::store::{StoreError, TenantStatus, Topic};
 use cronexpr::{Crontab, MakeTimestamp};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
@@ -41,6 +41,8 @@ pub async fn run(plugins: Plugins, zone: TimeZone, stop: CancellationToken) {
                 }
                 match due(&plugins, &key, &cron, &zone, now).await {
                     Ok(Due::At(at)) => next = next.min(at),
+                    // Its latest missed tick runs when the tenant is active again.
+                    Ok(Due::Now { .. }) if !is_active(&plugins, &tenant).await => {}
                     Ok(Due::Now { scheduled_for, skipped }) => {
                         if skipped > 0 {
                             tracing::warn!(%tenant, plugin = key.1, schedule = key.2, skipped, "missed ticks are skipped");
@@ -66,6 +68,10 @@ pub async fn run(plugins: Plugins, zone: TimeZone, stop: CancellationToken) {
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+async fn is_active(plugins: &Plugins, tenant: &TenantId) -> bool {
+    plugins.store().tenant(tenant).await.is_ok_and(|row| row.status == TenantStatus::Active)
 }
 
 enum Due {

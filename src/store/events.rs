@@ -153,8 +153,15 @@ fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
     )?;
     let mut rows = webhooks.query([event.tenant.as_str()])?;
     while let Some(row) = rows.next()? {
-        if !wants(row, event)? {
-            continue;
+        // One that does not read must not keep what happened from being written, for good and for every other webhook.
+        match wants(row, event) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                let webhook: String = row.get(0)?;
+                tracing::error!(webhook, %error, "a webhook hears nothing until it is written anew");
+                continue;
+            }
         }
         tx.prepare_cached(
             "INSERT INTO webhook_deliveries \

@@ -3,7 +3,7 @@
 use super::{KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, plugin_kv, plugins};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, TenantId};
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 /// A device as a starting gateway finds it.
 #[derive(Debug, Clone)]
@@ -161,9 +161,8 @@ impl Store {
             .await
     }
 
-    /// Every device of an active tenant.
+    /// Every device of an active tenant. One whose row does not read is left out and logged: the others run all the same.
     pub async fn all_devices(&self) -> Result<Vec<ResumableDevice>> {
-        const CORRUPT: StoreError = StoreError::Corrupt { what: "a device row" };
         self.db
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
@@ -174,13 +173,10 @@ impl Store {
                 let mut rows = statement.query([])?;
                 let mut devices = Vec::new();
                 while let Some(row) = rows.next()? {
-                    devices.push(ResumableDevice {
-                        tenant: TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?,
-                        device: DeviceId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
-                        desired: Desired::parse(&row.get::<_, String>(2)?).ok_or(CORRUPT)?,
-                        observed: Observed::parse(&row.get::<_, String>(3)?).ok_or(CORRUPT)?,
-                        linked: row.get(4)?,
-                    });
+                    match resumable(row) {
+                        Some(device) => devices.push(device),
+                        None => tracing::error!("a device row does not read; that device is not resumed"),
+                    }
                 }
                 Ok(devices)
             })
@@ -207,4 +203,15 @@ impl Store {
             .write(move |tx| Ok(tx.execute("DELETE FROM idempotency_keys WHERE created_at < ?1", params![before_ms])?))
             .await
     }
+}
+
+fn resumable(row: &Row<'_>) -> Option<ResumableDevice> {
+    let text = |at: usize| row.get::<_, String>(at).ok();
+    Some(ResumableDevice {
+        tenant: TenantId::parse(&text(0)?).ok()?,
+        device: DeviceId::parse(&text(1)?).ok()?,
+        desired: Desired::parse(&text(2)?)?,
+        observed: Observed::parse(&text(3)?)?,
+        linked: row.get(4).ok()?,
+    })
 }

@@ -136,6 +136,10 @@ impl Store {
                      WHERE tenant_id = ?1 AND deleted_at IS NULL",
                     params![id.as_str(), now],
                 )?;
+                // What plugins kept may hold what people wrote; their secrets go too.
+                for table in ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs"] {
+                    tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = ?1"), [id.as_str()])?;
+                }
                 tx.execute(
                     "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
                     params![id.as_str(), now],

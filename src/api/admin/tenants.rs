@@ -157,6 +157,7 @@ pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id
     api.directory.halt_tenant(&id).await;
     api.store.delete_tenant(&id).await.map_err(no_tenant)?;
     api.plugins.forget(&id).await;
+    api.plugins.forget(&id).await;
     api.store.audit(admin.audit("tenant.deleted", "tenant", id.as_str())).await?;
     api.count().await?;
     Ok(done("the tenant is deleted"))
