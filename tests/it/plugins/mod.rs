@@ -22,8 +22,8 @@ pub fn guest(language: &str) -> Vec<u8> {
     let file = folder.join(format!("{language}.wasm"));
     std::fs::read(&file).unwrap_or_else(|error| {
         panic!(
-            "{} does not read ({error}): build it with \"rijan plugin build examples/plugins/{language} --output {0}\", \
-             or name the folder that holds it in RIJAN_GUESTS",
+            "{} does not read ({error}): run .ci/guests, which builds examples/plugins/{language} into it, or name the \
+             folder that holds it in RIJAN_GUESTS",
             file.display()
         )
     })
