@@ -42,7 +42,7 @@ pub(super) struct Inner {
     /// What components say of themselves, by hash: reading it takes the whole component from the store.
     pub(super) manifests: Mutex<HashMap<String, Manifest>>,
     /// One change at a time.
-    changing: AsyncMutex<()>,
+    changing: Arc<AsyncMutex<()>>,
 }
 
 /// A plugin as somebody wants it.
@@ -102,7 +102,7 @@ impl Plugins {
             pipelines: ArcSwap::default(),
             compiled: Mutex::default(),
             manifests: Mutex::default(),
-            changing: AsyncMutex::new(()),
+            changing: Arc::default(),
         })))
     }
 
@@ -260,7 +260,7 @@ impl Plugins {
         tenant: &TenantId,
         change: impl FnOnce(&mut Vec<Wanted>) -> Result<(), PluginsError>,
     ) -> Result<ReloadOutcome, PluginsError> {
-        let _one = self.0.changing.lock().await;
+        let one = self.0.changing.clone().lock_owned().await;
         let before = self.0.store.plugins(tenant).await?;
         let mut wanted: Vec<Wanted> = before.iter().cloned().map(wanted_of_row).collect::<Result<_, _>>()?;
         change(&mut wanted)?;
@@ -310,8 +310,15 @@ impl Plugins {
         if specs.is_empty() && gone.is_empty() && !healed {
             return Ok(ReloadOutcome::Unchanged);
         }
-        self.0.store.write_plugins(tenant, specs, gone, told).await?;
-        self.swap_in(tenant, entries);
+        // A caller who goes away, such as a client that breaks off, must not leave the one without the other.
+        let (plugins, tenant) = (self.clone(), tenant.clone());
+        let both = tokio::spawn(async move {
+            let _one = one;
+            plugins.0.store.write_plugins(&tenant, specs, gone, told).await?;
+            plugins.swap_in(&tenant, entries);
+            Ok::<(), StoreError>(())
+        });
+        both.await.map_err(|_| StoreError::Panicked)??;
         Ok(ReloadOutcome::Swapped)
     }
 
