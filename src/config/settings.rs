@@ -1,7 +1,8 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
-use super::tree::{ConfigErrors, Tree};
+use super::tree::Tree;
 use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings};
+use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
 use crate::plugins::EngineSettings;

@@ -11,6 +11,10 @@ use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, WebhookId};
 use crate::domain::secret::Secret;
+use crate::domain::webhook::{
+    DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
+};
 use crate::store::{DeliveryRow, WebhookRow, WebhookSpec};
 use crate::webhooks::{generate_secret, is_reserved, standard_form, validate_secret};
 use axum::Json;
@@ -20,15 +24,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-const NAME_CHARS_MAX: usize = 100;
-const URL_CHARS_MAX: usize = 2_048;
-const EVENTS_MAX: usize = 64;
-const HEADERS_MAX: usize = 20;
-const DEVICES_MAX: usize = 1_000;
-const TIMEOUT_MS_DEFAULT: u32 = 10_000;
-const TIMEOUT_MS_MAX: u32 = 30_000;
-/// Every event looks at each of them.
-const WEBHOOKS_PER_TENANT_MAX: u32 = 100;
 const MASK: &str = "********";
 
 #[derive(ToSchema)]
@@ -234,7 +229,7 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
     let name = fields.name("name", NAME_CHARS_MAX, false);
     let secret = fields.parsed("secret", false, |text| validate_secret(text).map(|()| Secret::new(text)));
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
-    let timeout_ms = fields.whole("timeout", 100..=TIMEOUT_MS_MAX);
+    let timeout_ms = fields.whole("timeout", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX);
     let enabled = fields.flag("enabled");
     let device_ids = fields.list("deviceIds", 0..=DEVICES_MAX, |id| DeviceId::parse(id).map(String::from));
     let headers = fields.texts("headers", HEADERS_MAX);
