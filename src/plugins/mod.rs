@@ -14,6 +14,7 @@ mod capabilities;
 mod component;
 mod convert;
 mod engine;
+mod fit;
 mod grants;
 mod instance;
 pub mod manifest;
@@ -26,7 +27,10 @@ mod stats;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
+pub use fit::{Misfit, fit};
 pub use instance::Failure;
-pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Status, Wanted};
+pub use registry::{
+    KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, Prepared, ReloadOutcome, Status, Unprepared, Wanted,
+};
 pub use reload::run as watch_files;
 pub use stats::Figures;

@@ -1,6 +1,6 @@
 //! Deliveries: one event to one webhook, claimed under a lease, settled with a row per attempt.
 
-use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events};
+use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, webhooks};
 use crate::domain::clock::UnixMs;
 use crate::domain::delivery::Step;
 use crate::domain::event::{Event, EventType};
@@ -230,10 +230,7 @@ fn load(tx: &Tx<'_>, store: &Store, id: &str) -> Result<Option<DueDelivery>> {
         .prepare_cached(&format!("SELECT {} FROM event_logs WHERE seq = ?1", events::COLUMNS))?
         .query_row([event_seq], |row| Ok(events::read(row)))??;
     let webhook = tx
-        .prepare_cached(
-            "SELECT id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, headers, \
-             retry_count, timeout_ms, device_ids, created_at, updated_at FROM webhooks WHERE tenant_id = ?1 AND id = ?2",
-        )?
+        .prepare_cached(&format!("SELECT {} FROM webhooks WHERE tenant_id = ?1 AND id = ?2", webhooks::COLUMNS))?
         .query_row(params![tenant, webhook], |row| Ok(store.read_webhook(row)))??;
     let id = DeliveryId::parse(id).map_err(|_| StoreError::Corrupt { what: "a delivery row" })?;
     Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook }))

@@ -254,6 +254,7 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
             retry_count: retry_count.unwrap_or(ATTEMPTS_DEFAULT),
             timeout_ms: timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT),
             device_ids,
+            format: None,
         },
         Some(before) => WebhookSpec {
             name: name.or(before.name),
@@ -265,6 +266,7 @@ fn spec(api: &Api, mut fields: Fields, earlier: Option<WebhookRow>) -> Result<(W
             retry_count: retry_count.unwrap_or(before.retry_count),
             timeout_ms: timeout_ms.unwrap_or(before.timeout_ms),
             device_ids: device_ids.or(before.device_ids),
+            format: before.format,
         },
     };
     Ok((spec, generated))
