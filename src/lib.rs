@@ -1,7 +1,8 @@
 //! Rijan: a multi-tenant WhatsApp gateway. This is the map; each module's head says what it promises.
 //!
 //! Direction: `domain` knows nobody; `store`, `egress` and `telemetry` know `domain`; `whatsapp` speaks to WhatsApp;
-//! `inbound`, `outbound` and `webhooks` move rows; `api` is the front; `app` alone knows them all.
+//! `inbound`, `outbound` and `webhooks` move rows; `tenants` makes what files declare so; `api` is the front; `app` alone
+//! knows them all.
 
 pub mod api;
 pub mod app;
@@ -17,6 +18,7 @@ pub mod sandbox;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tenants;
 pub mod vault;
 pub mod webhooks;
 pub mod whatsapp;

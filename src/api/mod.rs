@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::tenants::Tenants;
 use crate::whatsapp::Directory;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
@@ -45,6 +46,7 @@ pub struct Api {
     pub store: Store,
     pub directory: Directory,
     pub plugins: Plugins,
+    pub tenants: Tenants,
     pub egress: Egress,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
@@ -78,10 +80,12 @@ impl ApiSettings {
 }
 
 impl Api {
+    #[expect(clippy::too_many_arguments, reason = "every part that handlers work with, once")]
     pub fn new(
         store: Store,
         directory: Directory,
         plugins: Plugins,
+        tenants: Tenants,
         egress: Egress,
         metrics: Arc<Metrics>,
         supervisor: Supervisor,
@@ -89,7 +93,18 @@ impl Api {
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
         let settings = Arc::new(settings);
-        Self { store, directory, plugins, egress, metrics, settings, limits, supervisor, draining: Arc::default() }
+        Self {
+            store,
+            directory,
+            plugins,
+            tenants,
+            egress,
+            metrics,
+            settings,
+            limits,
+            supervisor,
+            draining: Arc::default(),
+        }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.

@@ -8,6 +8,7 @@ use crate::egress::{AllowEntry, AllowList, EgressSettings};
 use crate::plugins::EngineSettings;
 use crate::store::StoreSettings;
 use crate::telemetry::logs::{Format, LogSettings};
+use crate::tenants::TenantsSettings;
 use crate::webhooks::DeliverySettings;
 use crate::whatsapp::WhatsappSettings;
 use axum::http::HeaderValue;
@@ -30,6 +31,7 @@ pub struct Settings {
     pub webhooks: DeliverySettings,
     pub egress: EgressSettings,
     pub plugins: EngineSettings,
+    pub tenants: TenantsSettings,
     pub idempotency_keep: Duration,
     /// Environment variables that are set and do nothing in this version.
     pub without_effect: Vec<&'static str>,
@@ -99,6 +101,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
         plugins: EngineSettings {
             cache: Some(t.text("plugins.cache")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
             pool_instances: u32::try_from(t.whole("plugins.pool_instances", 1..=100_000)).unwrap_or(1),
+        },
+        tenants: TenantsSettings {
+            folder: PathBuf::from(t.text("tenants.folder")),
+            plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
         idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
         without_effect: Vec::new(),
