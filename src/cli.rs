@@ -1,11 +1,14 @@
 //! The command line.
 
+mod tenant_files;
+
 use crate::app::App;
 use crate::config::{self, Settings, Sources};
 use crate::telemetry::logs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tenant_files::ConfigCommand;
 
 /// A multi-tenant WhatsApp gateway.
 #[derive(Parser)]
@@ -19,6 +22,9 @@ pub struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(Serve),
+    /// Tenants as files: check them, see what they would change, apply them.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print the commented default configuration.
     DefaultConfig,
     /// The product without a phone: simulator, gateway, demo tenant, contact, webhook receiver.
@@ -45,12 +51,15 @@ impl Serve {
         let port = self.port.map(|port| port.to_string());
         Sources {
             file: self.config.clone(),
-            file_if_there: Some(PathBuf::from("config/gateway.toml")),
+            file_if_there: Some(PathBuf::from(CONFIG_FILE)),
             environment: std::env::vars().collect(),
             flags: [flag("server.host", self.host.clone()), flag("server.port", port)].into_iter().flatten().collect(),
         }
     }
 }
+
+/// Read when it is there and no other is named.
+const CONFIG_FILE: &str = "config/gateway.toml";
 
 /// Exit code of a command that was told wrong, and of one that failed.
 const USAGE: u8 = 2;
@@ -63,6 +72,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             print!("{}", config::DEFAULTS);
             ExitCode::SUCCESS
         }
+        Command::Config(command) => tenant_files::run(command).await,
         Command::Serve(serve) => match config::load(&serve.sources()) {
             Ok(settings) => run_gateway(settings).await,
             Err(errors) => {

@@ -6,3 +6,4 @@ mod at_rest;
 mod crash;
 mod start;
 mod support;
+mod tenants;

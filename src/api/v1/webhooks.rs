@@ -1,7 +1,7 @@
 //! Webhooks: created, read, replaced, deleted. A generated secret is shown once.
 
 use crate::api::Api;
-use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook};
+use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook, not_of_a_file};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
@@ -100,6 +100,8 @@ pub(in crate::api) struct Shown {
     /// Milliseconds.
     timeout: u32,
     device_ids: Option<Vec<String>>,
+    /// Its name in configuration files.
+    slug: Option<String>,
     /// `api`, or the name of the file that declares it.
     managed_by: String,
     /// Unix seconds.
@@ -167,14 +169,16 @@ pub(in crate::api) async fn read(webhook: OwnWebhook<Reads>) -> Bare<Shown> {
 
 /// Change a webhook
 ///
-/// Fields that are left out keep what they had.
+/// Fields that are left out keep what they had. One that a file declares is changed there.
 #[utoipa::path(put, path = "/webhooks/{webhook}", operation_id = "changeWebhook", tag = "Webhooks",
-    request_body = WebhookChange, responses((status = 200, body = Shown)))]
+    request_body = WebhookChange,
+    responses((status = 200, body = Shown), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn replace(
     State(api): State<Api>,
     webhook: OwnWebhook<Manages>,
     fields: Fields,
 ) -> Bare<Shown> {
+    not_of_a_file("webhook", webhook.row.slug.as_deref(), &webhook.row.managed_by)?;
     let (id, tenant) = (webhook.row.id.clone(), webhook.tenant);
     let (spec, _) = spec(&api, fields, Some(webhook.row))?;
     let changed = api.store.update_webhook(&tenant.id, &id, spec).await.map_err(no_webhook)?;
@@ -184,13 +188,14 @@ pub(in crate::api) async fn replace(
 
 /// Delete a webhook
 ///
-/// What was waiting for it is given up.
+/// What was waiting for it is given up. One that a file declares is removed there.
 #[utoipa::path(delete, path = "/webhooks/{webhook}", operation_id = "deleteWebhook", tag = "Webhooks",
-    responses((status = 204)))]
+    responses((status = 204), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
     webhook: OwnWebhook<Manages>,
 ) -> Result<StatusCode, ApiError> {
+    not_of_a_file("webhook", webhook.row.slug.as_deref(), &webhook.row.managed_by)?;
     let (id, tenant) = (webhook.row.id, webhook.tenant);
     api.store.delete_webhook(&tenant.id, &id).await.map_err(no_webhook)?;
     api.store.audit(tenant.audit("webhook.deleted", "webhook", id.as_str())).await?;
@@ -288,6 +293,7 @@ impl From<WebhookRow> for Shown {
             retry_count: webhook.retry_count,
             timeout: webhook.timeout_ms,
             device_ids: webhook.device_ids,
+            slug: webhook.slug,
             managed_by: webhook.managed_by,
             created_at: webhook.created_at / 1000,
             updated_at: webhook.updated_at / 1000,
