@@ -8,6 +8,7 @@ use crate::plugins::{self, EngineError, Plugins};
 use crate::store::{OpenError, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::tenants::{self, FolderError, Ground, Tenants};
 use crate::whatsapp::Directory;
 use crate::{inbound, outbound, webhooks};
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub enum StartError {
     Metrics(prometheus::Error),
     #[error(transparent)]
     Plugins(#[from] EngineError),
+    #[error(transparent)]
+    Tenants(#[from] FolderError),
     #[error("cannot read the store: {0}")]
     Read(#[from] crate::store::StoreError),
 }
@@ -64,12 +67,21 @@ impl App {
         let plugins = Plugins::start(&settings.plugins, store.clone(), egress.clone(), metrics.clone())?;
         plugins.load_all().await?;
         let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone());
+        let ground = Ground {
+            folder: settings.tenants.folder,
+            plugins_folder: settings.tenants.plugins_folder,
+            egress: egress.clone(),
+            environment: |name| std::env::var(name).ok(),
+        };
+        let tenants = Tenants::new(ground, store.clone(), plugins.clone(), directory.clone());
+        tenants.start().await?;
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let supervisor = Supervisor::new(stop_working.clone());
         let api = Api::new(
             store.clone(),
             directory.clone(),
             plugins.clone(),
+            tenants.clone(),
             egress.clone(),
             metrics.clone(),
             supervisor.clone(),
@@ -87,6 +99,10 @@ impl App {
             supervisor.keep("plugin files", {
                 let plugins = plugins.clone();
                 move |stop| plugins::watch_files(plugins.clone(), stop)
+            }),
+            supervisor.keep("tenant files", {
+                let (tenants, api) = (tenants.clone(), api.clone());
+                move |stop| tenants::watch(tenants.clone(), counted(api.clone()), stop)
             }),
             supervisor.keep("outbound", {
                 let (store, directory, metrics) = (store.clone(), directory.clone(), metrics.clone());
@@ -141,6 +157,18 @@ impl App {
         self.api.store.close().await;
         tracing::info!(clean, "the gateway has stopped");
         clean
+    }
+}
+
+/// Counts anew after files changed what there is.
+fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    move || {
+        let api = api.clone();
+        Box::pin(async move {
+            if let Err(error) = api.count().await {
+                tracing::error!(%error, "what the gauges show was not counted");
+            }
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod tenant_files;
+
 use crate::app::{App, told_to_stop};
 use crate::authoring::command::{self as plugin, PluginCommand};
 use crate::config::{self, Settings, Sources};
@@ -7,6 +9,7 @@ use crate::telemetry::logs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tenant_files::ConfigCommand;
 
 /// A multi-tenant WhatsApp gateway.
 #[derive(Parser)]
@@ -20,6 +23,9 @@ pub struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(Serve),
+    /// Tenants as files: check them, see what they would change, apply them.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print the commented default configuration.
     DefaultConfig,
     /// Write plugins: make a project, build it, look into a component.
@@ -49,12 +55,15 @@ impl Serve {
         let port = self.port.map(|port| port.to_string());
         Sources {
             file: self.config.clone(),
-            file_if_there: Some(PathBuf::from("config/gateway.toml")),
+            file_if_there: Some(PathBuf::from(CONFIG_FILE)),
             environment: std::env::vars().collect(),
             flags: [flag("server.host", self.host.clone()), flag("server.port", port)].into_iter().flatten().collect(),
         }
     }
 }
+
+/// Read when it is there and no other is named.
+const CONFIG_FILE: &str = "config/gateway.toml";
 
 /// Exit code of a command that was told wrong, and of one that failed.
 const USAGE: u8 = 2;
@@ -67,6 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             print!("{}", config::DEFAULTS);
             ExitCode::SUCCESS
         }
+        Command::Config(command) => tenant_files::run(command).await,
         Command::Serve(serve) => match config::load(&serve.sources()) {
             Ok(settings) => run_gateway(settings).await,
             Err(errors) => {

@@ -1,7 +1,8 @@
 //! Rijan: a multi-tenant WhatsApp gateway. This is the map; each module's head says what it promises.
 //!
 //! `domain` knows nobody; `store` keeps; `whatsapp` speaks to WhatsApp; `inbound`, `outbound` and `webhooks` move rows;
-//! `api` is the front; `app` alone knows them all. Who may use whom is in docs/architecture.md, and a test holds it.
+//! `tenants` makes what files declare so; `api` is the front; `app` alone knows them all. Who may use whom is in
+//! docs/architecture.md, and a test holds it.
 
 pub mod api;
 pub mod app;
@@ -18,6 +19,7 @@ pub mod sandbox;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tenants;
 pub mod vault;
 pub mod webhooks;
 pub mod whatsapp;

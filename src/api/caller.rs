@@ -4,10 +4,11 @@
 use super::error::ApiError;
 use super::extract::Path;
 use super::{Api, limits, request};
+use crate::domain::allowance::Allowance;
 use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
+use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
-use crate::plugins::{MANAGED_BY_API, PluginsError};
-use crate::store::{AuditEntry, DeviceRow, PluginRow, StoreError, TenantStatus, WebhookRow};
+use crate::store::{AuditEntry, DeviceRow, MANAGED_BY_API, PluginRow, StoreError, TenantStatus, WebhookRow};
 use crate::vault::api_key;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -42,6 +43,8 @@ scopes! {
 pub(super) struct Tenant<S> {
     pub(super) id: TenantId,
     pub(super) key: KeyId,
+    /// What its file says of its limits.
+    pub(super) allowance: Allowance,
     user_agent: Option<String>,
     _scope: PhantomData<S>,
 }
@@ -81,11 +84,11 @@ impl<S: Scope> FromRequestParts<Api> for Tenant<S> {
         if owner.tenant_status == TenantStatus::Suspended {
             return Err(ApiError::Forbidden("the tenant is suspended"));
         }
-        api.limits.charge(limits::Key::Tenant(owner.tenant.clone()))?;
+        api.limits.charge_own(limits::Key::Tenant(owner.tenant.clone()), &owner.limits)?;
         if !owner.scopes.iter().any(|own| S::ENOUGH.contains(&own.as_str())) {
             return Err(ApiError::MissingScope(S::NAME));
         }
-        Ok(Self { id: owner.tenant, key: owner.key, user_agent, _scope: PhantomData })
+        Ok(Self { id: owner.tenant, key: owner.key, allowance: owner.limits, user_agent, _scope: PhantomData })
     }
 }
 
@@ -164,6 +167,15 @@ impl<S: Scope> FromRequestParts<Api> for OwnPlugin<S> {
         let row = api.store.plugin(&tenant.id, name.as_str()).await.map_err(PluginsError::from)?;
         Ok(Self { tenant, row })
     }
+}
+
+/// Refuses to change what a file declares: the change would be gone at the next look at the file, or the file untrue.
+pub(super) fn not_of_a_file(what: &str, name: Option<&str>, managed_by: &str) -> Result<(), ApiError> {
+    if managed_by == MANAGED_BY_API {
+        return Ok(());
+    }
+    let name = name.unwrap_or_default();
+    Err(ApiError::Conflict(format!("{what} {name:?} is managed by {managed_by:?}; change it there")))
 }
 
 async fn name_in_path(parts: &mut Parts, name: &str) -> Result<String, ApiError> {

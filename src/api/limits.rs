@@ -5,6 +5,7 @@
 
 use super::error::ApiError;
 use super::request;
+use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::ids::{DeviceId, TenantId};
 use std::collections::{HashMap, VecDeque};
@@ -65,12 +66,17 @@ impl Limits {
 
     /// Takes one from the window, or refuses. Either way the answer's headers tell how the window stands.
     pub(super) fn charge(&self, key: Key) -> Result<(), ApiError> {
-        self.enter(&key, true)
+        self.enter(&key, &Allowance::default(), true)
+    }
+
+    /// As [`Limits::charge`], by what the tenant's own file allows where it says so.
+    pub(super) fn charge_own(&self, key: Key, own: &Allowance) -> Result<(), ApiError> {
+        self.enter(&key, own, true)
     }
 
     /// Refuses what the window would refuse, and takes nothing.
     pub(super) fn check(&self, key: &Key) -> Result<(), ApiError> {
-        self.enter(key, false)
+        self.enter(key, &Allowance::default(), false)
     }
 
     /// Gives the latest charge back.
@@ -81,12 +87,15 @@ impl Limits {
         }
     }
 
-    fn enter(&self, key: &Key, charge: bool) -> Result<(), ApiError> {
+    fn enter(&self, key: &Key, own: &Allowance, charge: bool) -> Result<(), ApiError> {
         let limit = match key {
-            Key::Tenant(_) => self.settings.tenant,
+            Key::Tenant(_) => {
+                let window = own.requests_window_s.map(|seconds| Duration::from_secs(seconds.into()));
+                overruled(self.settings.tenant, own.requests, window)
+            }
             Key::Public(_) => self.settings.public,
             Key::FailedAuth(_) => self.settings.failed_auth,
-            Key::Text(_) => self.settings.text,
+            Key::Text(_) => overruled(self.settings.text, own.text_per_minute, None),
         };
         let Some(limit) = limit else { return Ok(()) };
         let now = self.clock.now_ms();
@@ -106,6 +115,18 @@ impl Limits {
         }
         if accepted { Ok(()) } else { Err(ApiError::RateLimited(standing)) }
     }
+}
+
+/// A window that a tenant's file does not name is the gateway's, or a minute where that has none.
+fn overruled(general: Option<Limit>, own: Option<Allowed>, window: Option<Duration>) -> Option<Limit> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let window = window.or(general.map(|limit| limit.window)).unwrap_or(MINUTE);
+    let max = match own {
+        Some(Allowed::Off) => return None,
+        Some(Allowed::Max(max)) => max,
+        None => general?.max,
+    };
+    Some(Limit { max, window })
 }
 
 /// One request at `now`: how the window stands afterwards, and whether it was let in.
@@ -145,6 +166,22 @@ mod tests {
         assert!(step(&mut window, limit, 10_000, true).1, "the first charge has left the window");
         assert!(!step(&mut window, limit, 13_999, true).1);
         assert!(step(&mut window, limit, 14_000, true).1);
+    }
+
+    #[test]
+    fn a_tenants_own_limit_overrules_the_general_one_and_off_is_a_value() {
+        let second = Duration::from_secs(1);
+        let general = Some(Limit { max: 100, window: second * 10 });
+        for (general, own, window, expected) in [
+            (general, None, None, general),
+            (general, Some(Allowed::Max(5)), None, Some(Limit { max: 5, window: second * 10 })),
+            (general, None, Some(second), Some(Limit { max: 100, window: second })),
+            (general, Some(Allowed::Off), Some(second), None),
+            (None, Some(Allowed::Max(5)), None, Some(Limit { max: 5, window: second * 60 })),
+            (None, None, Some(second), None),
+        ] {
+            assert_eq!(overruled(general, own, window), expected, "{own:?} {window:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::tenants::Tenants;
 use crate::whatsapp::Directory;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
@@ -46,6 +47,7 @@ pub struct Api {
     pub store: Store,
     pub directory: Directory,
     pub plugins: Plugins,
+    pub tenants: Tenants,
     pub egress: Egress,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
@@ -93,10 +95,12 @@ impl ApiSettings {
 }
 
 impl Api {
+    #[expect(clippy::too_many_arguments, reason = "every part that handlers work with, once")]
     pub fn new(
         store: Store,
         directory: Directory,
         plugins: Plugins,
+        tenants: Tenants,
         egress: Egress,
         metrics: Arc<Metrics>,
         supervisor: Supervisor,
@@ -106,7 +110,7 @@ impl Api {
         let settings = Arc::new(settings);
         let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
         let draining = Arc::default();
-        Self { store, directory, plugins, egress, metrics, settings, limits, uploads, supervisor, draining }
+        Self { store, directory, plugins, tenants, egress, metrics, settings, limits, uploads, supervisor, draining }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.

@@ -87,6 +87,13 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
+fn named(path: &str, name: &str) -> String {
+    if path.starts_with("/admin") && name == "tenant" {
+        return "The id of the tenant, or its slug.".to_owned();
+    }
+    format!("The id of the {name}.")
+}
+
 fn complete_operation(path: &str, operation: &mut Operation) {
     let names: Vec<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
     let takes_body = operation.request_body.is_some();
@@ -96,7 +103,7 @@ fn complete_operation(path: &str, operation: &mut Operation) {
             .name(*name)
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .description(Some(format!("The {} of the {name}.", if *name == "plugin" { "name" } else { "id" })))
+            .description(Some(named(path, name)))
             .schema(Some(ObjectBuilder::new().schema_type(schema::Type::String)))
             .build();
         operation.parameters.get_or_insert_default().push(parameter.into());

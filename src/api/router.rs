@@ -22,6 +22,8 @@ fn administration() -> OpenApiRouter<Api> {
         .routes(routes!(admin::devices::delete))
         .routes(routes!(admin::audit::list))
         .routes(routes!(admin::plugins::list))
+        .routes(routes!(admin::config::plan))
+        .routes(routes!(admin::config::apply))
 }
 
 /// What a tenant does, below /v1.

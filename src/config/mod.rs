@@ -7,8 +7,8 @@
 mod settings;
 mod tree;
 
+pub use crate::domain::correction::{ConfigError, ConfigErrors};
 pub use settings::Settings;
-pub use tree::{ConfigError, ConfigErrors};
 
 use figment::Figment;
 use figment::providers::{Format, Toml};

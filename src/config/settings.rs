@@ -1,12 +1,14 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
-use super::tree::{ConfigErrors, Tree};
+use super::tree::Tree;
 use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, UploadSettings};
+use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
 use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
 use crate::store::StoreSettings;
 use crate::telemetry::logs::{Format, LogSettings};
+use crate::tenants::TenantsSettings;
 use crate::webhooks::DeliverySettings;
 use crate::whatsapp::WhatsappSettings;
 use axum::http::HeaderValue;
@@ -29,6 +31,7 @@ pub struct Settings {
     pub webhooks: DeliverySettings,
     pub egress: EgressSettings,
     pub plugins: EngineSettings,
+    pub tenants: TenantsSettings,
     pub idempotency_keep: Duration,
     /// Environment variables that are set and do nothing in this version.
     pub without_effect: Vec<&'static str>,
@@ -102,6 +105,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
         plugins: EngineSettings {
             cache: Some(t.text("plugins.cache")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
             pool_instances: u32::try_from(t.whole("plugins.pool_instances", 1..=100_000)).unwrap_or(1),
+        },
+        tenants: TenantsSettings {
+            folder: PathBuf::from(t.text("tenants.folder")),
+            plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
         idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
         without_effect: Vec::new(),

@@ -1,37 +1,11 @@
 //! The merged tree of settings, read key by key; every error is kept until the end.
 
+use crate::domain::correction::{ConfigError, ConfigErrors, unknown_key};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
-
-/// One thing that is wrong: the key, what to do, and where it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    pub key: String,
-    pub message: String,
-    pub source: Option<String>,
-}
-
-/// Everything that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
-            let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{}: {}", error.key, error.message)?;
-            if let Some(source) = &error.source {
-                write!(f, " (from {source})")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
 
 /// One key and its text, as the environment or a flag gives it. The text is read as what the key wants when it is read.
 pub(super) struct Layer {
@@ -90,10 +64,7 @@ impl Tree {
                 tree.no_sections.push(format!("{key}."));
                 continue;
             }
-            let nearest = known.iter().min_by_key(|candidate| distance(candidate, &key));
-            let hint = nearest.filter(|candidate| distance(candidate, &key) <= 3);
-            let hint = hint.map(|candidate| format!("; did you mean {candidate}?")).unwrap_or_default();
-            tree.wrong(&key, format!("is not a known key{hint}"));
+            tree.wrong(&key, unknown_key(&key, known.iter().map(String::as_str)));
         }
         Ok(tree)
     }
@@ -263,20 +234,4 @@ fn toml_keys(table: &toml::Table, prefix: &str, keys: &mut BTreeSet<String>) {
             }
         }
     }
-}
-
-/// Edits between two keys (Levenshtein), for the hint at a mistyped one.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -14,11 +14,14 @@
 //! - **plugin**, **pipeline**: a WASM component of a tenant; the tenant's ordered plugins.
 //! - **hook**: a point at which a plugin is called; **verdict**: what it decides; **effect**: what it wants done.
 //! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
+//! - **allowance**: what a tenant may do how often, where its file says so.
 //! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
 
 pub mod aftermath;
+pub mod allowance;
 pub mod backoff;
 pub mod clock;
+pub mod correction;
 pub mod delivery;
 pub mod device;
 pub mod event;
@@ -27,3 +30,4 @@ pub mod jid;
 pub mod moment;
 pub mod outgoing;
 pub mod secret;
+pub mod webhook;

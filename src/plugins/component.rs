@@ -74,16 +74,21 @@ fn imports(engine: &PluginEngine, component: &Component) -> Result<BTreeSet<Impo
     let kind = component.component_type();
     let mut imports = BTreeSet::new();
     for (name, _) in kind.imports(&engine.pooled().engine) {
-        if name.starts_with("wasi:") {
-            continue;
-        }
-        let unknown = || NotAPlugin::Import(name.to_owned());
-        let interface = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_suffix(VERSION)).ok_or_else(unknown)?;
-        if interface == "types" {
-            continue;
-        }
-        let import = Import::ALL.iter().copied().find(|import| import.as_str() == interface);
-        imports.insert(import.ok_or_else(unknown)?);
+        imports.extend(import_of(name)?);
     }
     Ok(imports)
+}
+
+/// Which of our interfaces an import names; none for WASI and for the types, which ask for nothing.
+pub(super) fn import_of(name: &str) -> Result<Option<Import>, NotAPlugin> {
+    if name.starts_with("wasi:") {
+        return Ok(None);
+    }
+    let unknown = || NotAPlugin::Import(name.to_owned());
+    let interface = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_suffix(VERSION)).ok_or_else(unknown)?;
+    if interface == "types" {
+        return Ok(None);
+    }
+    let import = Import::ALL.iter().copied().find(|import| import.as_str() == interface);
+    import.map(Some).ok_or_else(unknown)
 }

@@ -9,12 +9,10 @@ use super::registry::{KeepError, Plugins, PluginsError, ReloadOutcome, Wanted};
 use super::settings::{Grants, InvalidSettings, Isolation, Limits, OnError, PluginSettings};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
+use crate::store::MANAGED_BY_API;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
-
-/// The word for plugins that no file declares.
-pub const MANAGED_BY_API: &str = "api";
 
 /// A component that compiles, fits this gateway and has what it claims. The store keeps it.
 pub struct Examined {

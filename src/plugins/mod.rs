@@ -14,6 +14,7 @@ mod capabilities;
 mod component;
 mod convert;
 mod engine;
+mod fit;
 mod grants;
 mod install;
 mod instance;
@@ -29,10 +30,13 @@ mod stats;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
-pub use install::{Examined, MANAGED_BY_API, Revision};
+pub use fit::{Misfit, fit};
+pub use install::{Examined, Revision};
 pub use instance::Failure;
 pub use overview::{PluginState, Status};
-pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Wanted};
+pub use registry::{
+    KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, Prepared, ReloadOutcome, Unprepared, Wanted,
+};
 pub use reload::run as watch_files;
 pub use schedule::run as run_schedules;
 pub use stats::Figures;

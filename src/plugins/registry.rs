@@ -16,13 +16,13 @@ use crate::domain::event::{Event, EventType};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
-use crate::store::{PluginRow, PluginSpec, Store, StoreError};
+use crate::store::{MANAGED_BY_API, PluginRow, PluginSpec, PluginWrites, Store, StoreError};
 use crate::telemetry::metrics::{Metrics, PluginKv};
 use arc_swap::ArcSwap;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 /// Plugins of one tenant; one more is refused.
 pub const PLUGINS_PER_TENANT_MAX: usize = 32;
@@ -154,25 +154,6 @@ impl Plugins {
         .await
     }
 
-    /// Makes these, in this order, the plugins that `managed_by` declares. Those of others stay, in front.
-    pub async fn set_managed(
-        &self,
-        tenant: &TenantId,
-        managed_by: &str,
-        wanted: Vec<Wanted>,
-    ) -> Result<ReloadOutcome, PluginsError> {
-        self.change(tenant, |plugins| {
-            plugins.retain(|plugin| plugin.managed_by != managed_by);
-            if let Some(taken) = plugins.iter().find(|plugin| wanted.iter().any(|new| new.name == plugin.name)) {
-                let (name, file) = (taken.name.clone(), taken.managed_by.clone());
-                return Err(PluginsError::ManagedByFile { name, file });
-            }
-            plugins.extend(wanted);
-            Ok(())
-        })
-        .await
-    }
-
     /// Another component for a plugin, everything else as it is.
     pub async fn replace_component(
         &self,
@@ -216,7 +197,7 @@ impl Plugins {
         let told = self.told(tenant, EventType::PluginReloadFailed, name, &row.sha256, Some(reason));
         let inbound = self.is_inbound(tenant, name, &row);
         let spec = PluginSpec { reason: Some(reason.to_owned()), ..spec_of_row(row, inbound) };
-        self.0.store.write_plugins(tenant, vec![spec], Vec::new(), vec![told]).await
+        self.0.store.write_plugins(tenant, PluginWrites { specs: vec![spec], gone: Vec::new(), told: vec![told] }).await
     }
 
     /// Gives back the memory of instances that nobody called for a while.
@@ -267,6 +248,66 @@ impl Plugins {
         if wanted.len() > PLUGINS_PER_TENANT_MAX {
             return Err(PluginsError::TooMany);
         }
+        let made = match self.tried(tenant, &before, &wanted).await {
+            Ok(made) => made,
+            Err((plugin, failure)) => {
+                let row = before.iter().find(|row| row.name == plugin.name);
+                return self.kept(tenant, plugin, row, &failure).await;
+            }
+        };
+        if made.writes.specs.is_empty() && made.writes.gone.is_empty() && !made.healed {
+            return Ok(ReloadOutcome::Unchanged);
+        }
+        // A caller who goes away, such as a client that breaks off, must not leave the one without the other.
+        let (plugins, tenant) = (self.clone(), tenant.clone());
+        let both = tokio::spawn(async move {
+            let _one = one;
+            plugins.0.store.write_plugins(&tenant, made.writes).await?;
+            plugins.swap_in(&tenant, made.entries);
+            Ok::<(), StoreError>(())
+        });
+        both.await.map_err(|_| StoreError::Panicked)??;
+        Ok(ReloadOutcome::Swapped)
+    }
+
+    /// Tries, for each of these tenants, what its file declares in the place of what files declared before. Nothing is
+    /// written and nothing swapped until the caller says so; nobody else changes plugins until then. The first plugin that
+    /// does not hold refuses all of it.
+    pub async fn prepare(&self, wanted: Vec<(TenantId, Vec<Wanted>)>) -> Result<Prepared<'_>, Unprepared> {
+        let one = self.0.changing.lock().await;
+        let mut changes = Vec::with_capacity(wanted.len());
+        for (tenant, declared) in wanted {
+            let refused = |plugin: &str, reason: String| Unprepared::Refused {
+                tenant: tenant.clone(),
+                plugin: plugin.to_owned(),
+                reason,
+            };
+            let before = self.0.store.plugins(&tenant).await?;
+            let others = before.iter().filter(|row| row.managed_by == MANAGED_BY_API).cloned().map(wanted_of_row);
+            let mut all: Vec<Wanted> = others.collect::<Result<_, _>>()?;
+            if let Some(taken) = all.iter().find(|other| declared.iter().any(|new| new.name == other.name)) {
+                let why = "the API made a plugin of this name; remove it there, or take another name";
+                return Err(refused(&taken.name, why.to_owned()));
+            }
+            all.extend(declared);
+            if let Some(one_more) = all.get(PLUGINS_PER_TENANT_MAX) {
+                return Err(refused(&one_more.name, PluginsError::TooMany.to_string()));
+            }
+            match self.tried(&tenant, &before, &all).await {
+                Ok(made) => changes.push((tenant, made)),
+                Err((plugin, failure)) => return Err(refused(&plugin.name, failure.to_string())),
+            }
+        }
+        Ok(Prepared { plugins: self, changes, _one: one })
+    }
+
+    /// Compiles, links and tries these plugins, beside what serves.
+    async fn tried<'w>(
+        &self,
+        tenant: &TenantId,
+        before: &[PluginRow],
+        wanted: &'w [Wanted],
+    ) -> Result<Made, (&'w Wanted, Failure)> {
         let serving = self.pipeline(tenant);
         let mut entries = Vec::with_capacity(wanted.len());
         let (mut specs, mut told, mut healed) = (Vec::new(), Vec::new(), false);
@@ -291,7 +332,7 @@ impl Plugins {
                         entries.push(entry);
                         continue;
                     }
-                    None => return self.kept(tenant, plugin, row, &failure).await,
+                    None => return Err((plugin, failure)),
                 },
             };
             healed |= broken.is_some();
@@ -307,19 +348,7 @@ impl Plugins {
         }
         let still = |row: &&PluginRow| wanted.iter().any(|plugin| plugin.name == row.name);
         let gone: Vec<String> = before.iter().filter(|row| !still(row)).map(|row| row.name.clone()).collect();
-        if specs.is_empty() && gone.is_empty() && !healed {
-            return Ok(ReloadOutcome::Unchanged);
-        }
-        // A caller who goes away, such as a client that breaks off, must not leave the one without the other.
-        let (plugins, tenant) = (self.clone(), tenant.clone());
-        let both = tokio::spawn(async move {
-            let _one = one;
-            plugins.0.store.write_plugins(&tenant, specs, gone, told).await?;
-            plugins.swap_in(&tenant, entries);
-            Ok::<(), StoreError>(())
-        });
-        both.await.map_err(|_| StoreError::Panicked)??;
-        Ok(ReloadOutcome::Swapped)
+        Ok(Made { writes: PluginWrites { specs, gone, told }, entries, healed })
     }
 
     /// A change that does not hold: told, and nothing else.
@@ -336,7 +365,8 @@ impl Plugins {
             let inbound = self.is_inbound(tenant, &plugin.name, row);
             PluginSpec { reason: Some(reason.clone()), ..spec_of_row(row.clone(), inbound) }
         });
-        self.0.store.write_plugins(tenant, specs.into_iter().collect(), Vec::new(), vec![told]).await?;
+        let writes = PluginWrites { specs: specs.into_iter().collect(), gone: Vec::new(), told: vec![told] };
+        self.0.store.write_plugins(tenant, writes).await?;
         Ok(ReloadOutcome::KeptPrevious { plugin: plugin.name.clone(), reason })
     }
 
@@ -448,6 +478,44 @@ impl Plugins {
             all
         });
     }
+}
+
+/// What a change of one tenant's plugins comes to.
+struct Made {
+    writes: PluginWrites,
+    entries: Vec<Entry>,
+    /// Whether one that could not run before can now: then there is something to swap in though nothing is written.
+    healed: bool,
+}
+
+/// A change that holds, and of which nothing is done yet.
+pub struct Prepared<'a> {
+    plugins: &'a Plugins,
+    changes: Vec<(TenantId, Made)>,
+    _one: MutexGuard<'a, ()>,
+}
+
+impl Prepared<'_> {
+    /// What is to be written, in one step with whatever belongs to it. Given once.
+    pub fn writes(&mut self) -> Vec<(TenantId, PluginWrites)> {
+        self.changes.iter_mut().map(|(tenant, made)| (tenant.clone(), std::mem::take(&mut made.writes))).collect()
+    }
+
+    /// Serves from now on. After it was written: a restart reads what was written.
+    pub fn swap_in(self) {
+        for (tenant, made) in self.changes {
+            self.plugins.swap_in(&tenant, made.entries);
+        }
+    }
+}
+
+/// Why a change of several tenants does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Unprepared {
+    #[error("plugin {plugin:?}: {reason}")]
+    Refused { tenant: TenantId, plugin: String, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a component is not kept.

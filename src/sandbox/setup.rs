@@ -207,6 +207,8 @@ fn settings(options: &Options, folder: &Path, simulator: &str, password: &str) -
         ("store.path", folder.join("rijan.db").display().to_string()),
         ("whatsapp.simulator_url", simulator.to_owned()),
         ("egress.allow", "[\"127.0.0.1\"]".to_owned()),
+        ("tenants.folder", folder.join("tenants").display().to_string()),
+        ("plugins.folder", folder.join("plugins").display().to_string()),
         // A person who watches a dead socket being noticed should not wait for a minute.
         ("whatsapp.ping_interval_s", "2".to_owned()),
         ("whatsapp.ping_timeout_s", "2".to_owned()),

@@ -1,6 +1,6 @@
 //! The audit log: who did what to which resource, from where. Append-only.
 
-use super::{Result, Store};
+use super::{Result, Store, Tx};
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{AuditId, TenantId};
 use rusqlite::{params, params_from_iter};
@@ -8,7 +8,7 @@ use rusqlite::{params, params_from_iter};
 #[derive(Debug, Clone, Default)]
 pub struct AuditEntry {
     pub tenant: Option<TenantId>,
-    /// `admin`, or the id of the key that was used.
+    /// `admin`, the id of the key that was used, or `gateway` when nobody asked.
     pub actor: String,
     pub action: &'static str,
     pub resource_type: Option<&'static str>,
@@ -36,27 +36,7 @@ pub struct AuditRow {
 impl Store {
     pub async fn audit(&self, entry: AuditEntry) -> Result<()> {
         let now = self.clock.now_ms();
-        self.db
-            .write(move |tx| {
-                tx.prepare_cached(
-                    "INSERT INTO audit_logs (id, tenant_id, actor, action, resource_type, resource_id, meta, \
-                     ip_address, user_agent, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                )?
-                .execute(params![
-                    AuditId::generate().as_str(),
-                    entry.tenant.as_ref().map(TenantId::as_str),
-                    entry.actor,
-                    entry.action,
-                    entry.resource_type,
-                    entry.resource_id,
-                    entry.meta.map(|meta| meta.to_string()),
-                    entry.ip_address,
-                    entry.user_agent,
-                    now
-                ])?;
-                Ok(())
-            })
-            .await
+        self.db.write(move |tx| write(tx, &entry, now)).await
     }
 
     /// The newest lines first; older than `before` when given. Ids sort by time, so the last one is the next cursor.
@@ -104,4 +84,24 @@ impl Store {
             })
             .await
     }
+}
+
+pub(super) fn write(tx: &Tx<'_>, entry: &AuditEntry, now: UnixMs) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO audit_logs (id, tenant_id, actor, action, resource_type, resource_id, meta, ip_address, \
+         user_agent, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        AuditId::generate().as_str(),
+        entry.tenant.as_ref().map(TenantId::as_str),
+        entry.actor,
+        entry.action,
+        entry.resource_type,
+        entry.resource_id,
+        entry.meta.as_ref().map(serde_json::Value::to_string),
+        entry.ip_address,
+        entry.user_agent,
+        now
+    ])?;
+    Ok(())
 }

@@ -58,7 +58,6 @@ pub struct Observation {
 impl Store {
     pub async fn create_device(&self, tenant: &TenantId, label: &str) -> Result<DeviceRow> {
         let (tenant, label, now) = (tenant.clone(), label.to_owned(), self.clock.now_ms());
-        let salt: [u8; 32] = rand::random();
         self.db
             .write(move |tx| {
                 let id = DeviceId::generate();
@@ -66,12 +65,7 @@ impl Store {
                     .query_row([tenant.as_str()], |_| Ok(()))
                     .optional()?
                     .ok_or(StoreError::NotFound)?;
-                tx.execute(
-                    "INSERT INTO devices (id, tenant_id, label, desired, observed, salt, created_at, updated_at) \
-                     VALUES (?1, ?2, ?3, 'stopped', 'disconnected', ?4, ?5, ?5)",
-                    params![id.as_str(), tenant.as_str(), label, salt, now],
-                )?;
-                tx.wake(Topic::Devices);
+                insert(tx, &tenant, &id, &label, now)?;
                 find(tx, &tenant, &id)?.ok_or(StoreError::NotFound)
             })
             .await
@@ -272,6 +266,18 @@ fn event_of(before: Observed, after: Observed) -> Option<EventType> {
         _ if before == Observed::Connected => Some(EventType::DeviceDisconnected),
         Observed::Disconnected | Observed::Connecting | Observed::Failed => None,
     }
+}
+
+/// A new device, stopped and not linked.
+pub(super) fn insert(tx: &Tx<'_>, tenant: &TenantId, id: &DeviceId, label: &str, now: UnixMs) -> Result<()> {
+    let salt: [u8; 32] = rand::random();
+    tx.execute(
+        "INSERT INTO devices (id, tenant_id, label, desired, observed, salt, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, 'stopped', 'disconnected', ?4, ?5, ?5)",
+        params![id.as_str(), tenant.as_str(), label, salt, now],
+    )?;
+    tx.wake(Topic::Devices);
+    Ok(())
 }
 
 pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: UnixMs) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
-use super::{KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, plugin_kv, plugins};
+use super::{
+    KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, plugin_kv, plugins, tenants,
+};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, TenantId};
 use rusqlite::{Row, params};
@@ -157,6 +159,37 @@ impl Store {
                     [now - DAY_MS],
                 )?;
                 Ok(())
+            })
+            .await
+    }
+
+    /// Tenants that files declare.
+    pub async fn tenants_of_files(&self) -> Result<Vec<TenantRow>> {
+        self.db
+            .read(|conn| {
+                let sql = format!(
+                    "SELECT {} FROM tenants WHERE managed_by <> 'api' AND status <> 'deleted' ORDER BY slug",
+                    tenants::COLUMNS
+                );
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map([], |row| Ok(tenants::read(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
+    /// Slugs of tenants that files declare and that no API key opens.
+    pub async fn tenants_without_key(&self) -> Result<Vec<String>> {
+        let now = self.clock.now_ms();
+        self.db
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT slug FROM tenants WHERE managed_by <> 'api' AND status <> 'deleted' AND slug IS NOT NULL \
+                     AND NOT EXISTS (SELECT 1 FROM api_keys WHERE tenant_id = tenants.id AND revoked_at IS NULL \
+                     AND expires_at > ?1) ORDER BY slug",
+                )?;
+                let rows = statement.query_map([now], |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }

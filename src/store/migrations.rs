@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 const STEPS: &[(&str, &str)] = &[
     ("0001_initial", include_str!("../../migrations/0001_initial.sql")),
     ("0002_plugins", include_str!("../../migrations/0002_plugins.sql")),
+    ("0003_tenant_files", include_str!("../../migrations/0003_tenant_files.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]

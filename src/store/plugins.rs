@@ -46,6 +46,22 @@ pub struct PluginSpec {
     pub reason: Option<String>,
 }
 
+/// What is to be written of a tenant's plugins in one step.
+#[derive(Debug, Clone, Default)]
+pub struct PluginWrites {
+    pub specs: Vec<PluginSpec>,
+    /// Names of those that go.
+    pub gone: Vec<String>,
+    pub told: Vec<Event>,
+}
+
+/// As [`PluginWrites`], with the secrets sealed.
+pub(super) struct SealedWrites {
+    specs: Vec<(PluginSpec, Vec<u8>)>,
+    gone: Vec<String>,
+    told: Vec<Event>,
+}
+
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a plugin row" };
 pub(super) const COLUMNS: &str = "tenant_id, name, managed_by, position, enabled, sha256, previous_sha256, file, settings, secrets, \
                        reason, created_at, updated_at";
@@ -80,37 +96,22 @@ impl Store {
     }
 
     /// Writes these plugins of a tenant and takes away those named, with what is told of it, in one step.
-    pub async fn write_plugins(
-        &self,
-        tenant: &TenantId,
-        specs: Vec<PluginSpec>,
-        gone: Vec<String>,
-        told: Vec<Event>,
-    ) -> Result<()> {
-        let mut sealed = Vec::with_capacity(specs.len());
-        for spec in specs {
+    pub async fn write_plugins(&self, tenant: &TenantId, writes: PluginWrites) -> Result<()> {
+        let sealed = self.seal_plugins(tenant, writes)?;
+        let (tenant, now) = (tenant.clone(), self.clock.now_ms());
+        self.db.write(move |tx| write_all(tx, &tenant, &sealed, now)).await
+    }
+
+    pub(super) fn seal_plugins(&self, tenant: &TenantId, writes: PluginWrites) -> Result<SealedWrites> {
+        let seal = |spec: PluginSpec| {
             let secrets: BTreeMap<&str, &str> = spec.secrets.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
             let secrets = serde_json::to_vec(&secrets).map_err(|_| CORRUPT)?;
             let bound = associated(tenant, &spec.name);
-            sealed.push((self.vault.purpose(PURPOSE).seal(bound.as_bytes(), &secrets), spec));
-        }
-        let (tenant, now) = (tenant.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                for (secrets, spec) in &sealed {
-                    write(tx, &tenant, spec, secrets, now)?;
-                }
-                for name in &gone {
-                    tx.execute(
-                        "DELETE FROM plugins WHERE tenant_id = ?1 AND name = ?2",
-                        params![tenant.as_str(), name],
-                    )?;
-                }
-                told.iter().try_for_each(|event| events::append(tx, event))?;
-                tx.wake(Topic::Plugins);
-                Ok(())
-            })
-            .await
+            let sealed = self.vault.purpose(PURPOSE).seal(bound.as_bytes(), &secrets);
+            Ok((spec, sealed))
+        };
+        let specs = writes.specs.into_iter().map(seal).collect::<Result<_>>()?;
+        Ok(SealedWrites { specs, gone: writes.gone, told: writes.told })
     }
 
     /// A tenant's plugins in the order of its pipeline.
@@ -166,6 +167,18 @@ impl Store {
 
 fn associated(tenant: &TenantId, name: &str) -> String {
     format!("{tenant} {name} secrets")
+}
+
+pub(super) fn write_all(tx: &Tx<'_>, tenant: &TenantId, writes: &SealedWrites, now: UnixMs) -> Result<()> {
+    for (spec, secrets) in &writes.specs {
+        write(tx, tenant, spec, secrets, now)?;
+    }
+    for name in &writes.gone {
+        tx.execute("DELETE FROM plugins WHERE tenant_id = ?1 AND name = ?2", params![tenant.as_str(), name])?;
+    }
+    writes.told.iter().try_for_each(|event| events::append(tx, event))?;
+    tx.wake(Topic::Plugins);
+    Ok(())
 }
 
 fn write(tx: &Tx<'_>, tenant: &TenantId, spec: &PluginSpec, secrets: &[u8], now: UnixMs) -> Result<()> {

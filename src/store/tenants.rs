@@ -1,10 +1,13 @@
 //! Tenants and their API keys. Of a key only its SHA-256 is kept.
 
-use super::{Result, Store, StoreError, Topic, devices};
+use super::{Result, Store, StoreError, Topic, Tx, devices};
+use crate::domain::allowance::Allowance;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, KeyId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+/// What `managed_by` says of what no file declares.
+pub const MANAGED_BY_API: &str = "api";
 /// Days a key is valid when nobody says otherwise.
 pub const KEY_DAYS_DEFAULT: i64 = 365;
 
@@ -37,6 +40,8 @@ pub struct TenantRow {
     pub managed_by: String,
     pub name: String,
     pub status: TenantStatus,
+    /// As its file says.
+    pub limits: Allowance,
     pub created_at: UnixMs,
     pub updated_at: UnixMs,
 }
@@ -57,12 +62,14 @@ pub struct KeyOwner {
     pub key: KeyId,
     pub tenant: TenantId,
     pub tenant_status: TenantStatus,
+    pub limits: Allowance,
     pub scopes: Vec<String>,
     pub expires_at: UnixMs,
     pub revoked: bool,
 }
 
-const COLUMNS: &str = "id, slug, managed_by, name, status, created_at, updated_at";
+pub(super) const COLUMNS: &str = "id, slug, managed_by, name, status, created_at, updated_at, limits";
+const CORRUPT: StoreError = StoreError::Corrupt { what: "a tenant row" };
 
 impl Store {
     /// Creates a tenant under `id` with its first key.
@@ -83,6 +90,20 @@ impl Store {
     pub async fn tenant(&self, id: &TenantId) -> Result<TenantRow> {
         let id = id.clone();
         self.db.read(move |conn| find(conn, &id)?.ok_or(StoreError::NotFound)).await
+    }
+
+    /// A tenant by its name in a file.
+    pub async fn tenant_by_slug(&self, slug: &str) -> Result<TenantRow> {
+        let slug = slug.to_owned();
+        self.db
+            .read(move |conn| {
+                let sql = format!("SELECT {COLUMNS} FROM tenants WHERE slug = ?1 AND status <> 'deleted'");
+                conn.prepare_cached(&sql)?
+                    .query_row([slug], |row| Ok(read(row)))
+                    .optional()?
+                    .ok_or(StoreError::NotFound)?
+            })
+            .await
     }
 
     /// A page of tenants, newest first, and how many there are. Deleted ones are hidden.
@@ -121,32 +142,7 @@ impl Store {
     /// Deletes a tenant: the row stays, its keys are revoked, its devices and their sessions go, its webhooks too.
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<()> {
         let (id, now) = (id.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                find(tx, &id)?.ok_or(StoreError::NotFound)?;
-                for device in device_ids(tx, &id)? {
-                    devices::delete(tx, &id, &device, now)?;
-                }
-                tx.execute(
-                    "UPDATE api_keys SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL",
-                    params![id.as_str(), now],
-                )?;
-                tx.execute(
-                    "UPDATE webhooks SET enabled = 0, deleted_at = ?2, updated_at = ?2, slug = NULL \
-                     WHERE tenant_id = ?1 AND deleted_at IS NULL",
-                    params![id.as_str(), now],
-                )?;
-                // What plugins kept may hold what people wrote; their secrets go too.
-                for table in ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs"] {
-                    tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = ?1"), [id.as_str()])?;
-                }
-                tx.execute(
-                    "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
-                    params![id.as_str(), now],
-                )?;
-                Ok(())
-            })
-            .await
+        self.db.write(move |tx| delete(tx, &id, now)).await
     }
 
     /// Adds a key, revoking every other one first when `revoke_others`.
@@ -168,26 +164,27 @@ impl Store {
 
     /// Looks a presented key up by its SHA-256, hex. This look-up is what decides.
     pub async fn key_owner(&self, hash: &str) -> Result<Option<KeyOwner>> {
-        const CORRUPT: StoreError = StoreError::Corrupt { what: "an api key row" };
         let hash = hash.to_owned();
         self.db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT k.id, k.tenant_id, t.status, k.scopes, k.expires_at, k.revoked_at IS NOT NULL \
+                    "SELECT k.id, k.tenant_id, t.status, k.scopes, k.expires_at, k.revoked_at IS NOT NULL, t.limits \
                      FROM api_keys AS k JOIN tenants AS t ON t.id = k.tenant_id WHERE k.hash = ?1",
                 )?
                 .query_row([hash], |row| {
                     let parts: (String, String, String, String, i64, bool) =
                         (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
-                    Ok(parts)
+                    Ok((parts, limits(row.get(6)?)))
                 })
                 .optional()?
-                .map(|(key, tenant, status, scopes, expires_at, revoked)| {
+                .map(|((key, tenant, status, scopes, expires_at, revoked), limits)| {
+                    const KEY: StoreError = StoreError::Corrupt { what: "an api key row" };
                     Ok(KeyOwner {
-                        key: KeyId::parse(&key).map_err(|_| CORRUPT)?,
-                        tenant: TenantId::parse(&tenant).map_err(|_| CORRUPT)?,
-                        tenant_status: TenantStatus::parse(&status).ok_or(CORRUPT)?,
-                        scopes: serde_json::from_str(&scopes).map_err(|_| CORRUPT)?,
+                        key: KeyId::parse(&key).map_err(|_| KEY)?,
+                        tenant: TenantId::parse(&tenant).map_err(|_| KEY)?,
+                        tenant_status: TenantStatus::parse(&status).ok_or(KEY)?,
+                        limits: limits?,
+                        scopes: serde_json::from_str(&scopes).map_err(|_| KEY)?,
                         expires_at,
                         revoked,
                     })
@@ -209,19 +206,47 @@ fn insert_key(conn: &Connection, tenant: &TenantId, key: &NewKey, now: UnixMs) -
     Ok(id)
 }
 
+pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
+    find(tx, id)?.ok_or(StoreError::NotFound)?;
+    for device in device_ids(tx, id)? {
+        devices::delete(tx, id, &device, now)?;
+    }
+    tx.execute(
+        "UPDATE api_keys SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL",
+        params![id.as_str(), now],
+    )?;
+    tx.execute(
+        "UPDATE webhooks SET enabled = 0, deleted_at = ?2, updated_at = ?2, slug = NULL \
+         WHERE tenant_id = ?1 AND deleted_at IS NULL",
+        params![id.as_str(), now],
+    )?;
+    // What plugins kept may hold what people wrote; their secrets go too.
+    for table in ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = ?1"), [id.as_str()])?;
+    }
+    tx.execute(
+        "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
+        params![id.as_str(), now],
+    )?;
+    Ok(())
+}
+
 fn device_ids(conn: &Connection, tenant: &TenantId) -> Result<Vec<DeviceId>> {
     let mut statement = conn.prepare_cached("SELECT id FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL")?;
     let ids = statement.query_map([tenant.as_str()], |row| row.get::<_, String>(0))?;
     ids.map(|id| DeviceId::parse(&id?).map_err(|_| StoreError::Corrupt { what: "a device row" })).collect()
 }
 
-fn find(conn: &Connection, id: &TenantId) -> Result<Option<TenantRow>> {
+pub(super) fn find(conn: &Connection, id: &TenantId) -> Result<Option<TenantRow>> {
     let sql = format!("SELECT {COLUMNS} FROM tenants WHERE id = ?1 AND status <> 'deleted'");
     conn.prepare_cached(&sql)?.query_row([id.as_str()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-fn read(row: &Row<'_>) -> Result<TenantRow> {
-    const CORRUPT: StoreError = StoreError::Corrupt { what: "a tenant row" };
+fn limits(text: Option<String>) -> Result<Allowance> {
+    text.map_or(Ok(Allowance::default()), |text| serde_json::from_str(&text).map_err(|_| CORRUPT))
+}
+
+pub(super) fn read(row: &Row<'_>) -> Result<TenantRow> {
     Ok(TenantRow {
         id: TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?,
         slug: row.get(1)?,
@@ -230,5 +255,6 @@ fn read(row: &Row<'_>) -> Result<TenantRow> {
         status: TenantStatus::parse(&row.get::<_, String>(4)?).ok_or(CORRUPT)?,
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
+        limits: limits(row.get(7)?)?,
     })
 }

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct WebhookRow {
     pub id: WebhookId,
     pub tenant: TenantId,
+    /// Its name in the file that declares it.
+    pub slug: Option<String>,
     pub managed_by: String,
     pub name: Option<String>,
     pub url: String,
@@ -40,14 +42,15 @@ pub struct WebhookSpec {
     pub retry_count: u32,
     pub timeout_ms: u32,
     pub device_ids: Option<Vec<String>>,
+    /// The plugin that shapes the bodies.
     pub format: Option<String>,
 }
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
 pub(super) const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, \
-                                  headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format";
+                                  headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format, slug";
 
-struct Sealed {
+pub(super) struct Sealed {
     secret: Vec<u8>,
     headers: Vec<u8>,
     events: String,
@@ -68,11 +71,7 @@ impl Store {
                 if count >= count_max {
                     return Err(StoreError::Conflict("the tenant has as many webhooks as are allowed; delete one"));
                 }
-                tx.execute(
-                    "INSERT INTO webhooks (id, tenant_id, created_at, url, events, secret, retry_count, timeout_ms, \
-                     updated_at) VALUES (?1, ?2, ?3, '', '', x'', 0, 0, ?3)",
-                    params![row_id.as_str(), tenant_id.as_str(), now],
-                )?;
+                insert(tx, &tenant_id, &row_id, now)?;
                 write_spec(tx, &tenant_id, &row_id, &spec, &sealed, now)
             })
             .await?;
@@ -119,24 +118,10 @@ impl Store {
     /// Removes a webhook; what was waiting for it is given up.
     pub async fn delete_webhook(&self, tenant: &TenantId, id: &WebhookId) -> Result<()> {
         let (tenant, id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                let changed = tx.execute(
-                    "UPDATE webhooks SET deleted_at = ?3, updated_at = ?3, enabled = 0, slug = NULL \
-                     WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
-                    params![tenant.as_str(), id.as_str(), now],
-                )?;
-                tx.execute(
-                    "DELETE FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 \
-                     AND status IN ('due', 'sending')",
-                    params![tenant.as_str(), id.as_str()],
-                )?;
-                if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
-            })
-            .await
+        self.db.write(move |tx| delete(tx, &tenant, &id, now)).await
     }
 
-    fn seal_webhook(&self, id: &WebhookId, spec: &WebhookSpec) -> Result<Sealed> {
+    pub(super) fn seal_webhook(&self, id: &WebhookId, spec: &WebhookSpec) -> Result<Sealed> {
         let keys = self.vault.purpose(PURPOSE);
         let headers: BTreeMap<&str, &str> = spec.headers.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
         let headers = serde_json::to_vec(&headers).map_err(|_| CORRUPT)?;
@@ -176,12 +161,36 @@ impl Store {
             created_at: row.get(13)?,
             updated_at: row.get(14)?,
             format: row.get(15)?,
+            slug: row.get(16)?,
             id,
         })
     }
 }
 
-fn write_spec(
+/// An empty row, to be filled by [`write_spec`].
+pub(super) fn insert(tx: &Tx<'_>, tenant: &TenantId, id: &WebhookId, now: UnixMs) -> Result<()> {
+    tx.execute(
+        "INSERT INTO webhooks (id, tenant_id, created_at, url, events, secret, retry_count, timeout_ms, \
+         updated_at) VALUES (?1, ?2, ?3, '', '', x'', 0, 0, ?3)",
+        params![id.as_str(), tenant.as_str(), now],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, id: &WebhookId, now: UnixMs) -> Result<()> {
+    let changed = tx.execute(
+        "UPDATE webhooks SET deleted_at = ?3, updated_at = ?3, enabled = 0, slug = NULL \
+         WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+        params![tenant.as_str(), id.as_str(), now],
+    )?;
+    tx.execute(
+        "DELETE FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 AND status IN ('due', 'sending')",
+        params![tenant.as_str(), id.as_str()],
+    )?;
+    if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+}
+
+pub(super) fn write_spec(
     tx: &Tx<'_>,
     tenant: &TenantId,
     id: &WebhookId,

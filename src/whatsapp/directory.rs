@@ -185,6 +185,17 @@ impl Directory {
     /// Unlinks at WhatsApp when connected, destroys the session, and leaves the device stopped.
     pub async fn logout(&self, tenant: &TenantId, device: &DeviceId) -> Result<(), DirectoryError> {
         self.0.store.set_desired(tenant, device, Desired::Stopped).await?;
+        self.dismiss(device).await;
+        if self.0.store.device(tenant, device).await?.observed != Observed::NeedsPairing {
+            let reason = Some("logged out by the owner".to_owned());
+            let seen = Observation { status: Observed::NeedsPairing, error: reason, reconnect_attempts: 0 };
+            self.0.store.unlink_device(tenant, device, seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Unlinks at WhatsApp when connected, and ends the task. The row is not touched: it may be gone already.
+    pub async fn dismiss(&self, device: &DeviceId) {
         let control = self.control(device);
         if let Some(control) = control.filter(|control| control.online().is_some()) {
             let mut over = control.pairing.subscribe();
@@ -193,12 +204,6 @@ impl Directory {
             }
         }
         self.end_task(device).await;
-        if self.0.store.device(tenant, device).await?.observed != Observed::NeedsPairing {
-            let reason = Some("logged out by the owner".to_owned());
-            let seen = Observation { status: Observed::NeedsPairing, error: reason, reconnect_attempts: 0 };
-            self.0.store.unlink_device(tenant, device, seen).await?;
-        }
-        Ok(())
     }
 
     /// The code to scan now; starts the device if needed and waits up to `wait` for it.

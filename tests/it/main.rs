@@ -12,3 +12,4 @@ mod plugins;
 mod promises;
 mod start;
 mod support;
+mod tenants;

@@ -1,8 +1,8 @@
 //! Devices of a tenant, as the operator creates and removes them.
 
-use super::tenants::{no_tenant, tenant_id};
+use super::tenants::{no_tenant, tenant};
 use crate::api::Api;
-use crate::api::caller::{Admin, no_device};
+use crate::api::caller::{Admin, no_device, not_of_a_file};
 use crate::api::envelope::{Answer, Created, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::Path;
@@ -45,10 +45,10 @@ pub(in crate::api) struct CreatedDeviceRow {
 pub(in crate::api) async fn create(
     State(api): State<Api>,
     admin: Admin,
-    Path(tenant): Path<String>,
+    Path(named): Path<String>,
     mut fields: Fields,
 ) -> Created<CreatedDevice> {
-    let tenant = tenant_id(&tenant)?;
+    let tenant = tenant(&api, &named).await?.id;
     let label = fields.name("label", LABEL_CHARS_MAX, true);
     fields.finish()?;
     let device = api.store.create_device(&tenant, &label.unwrap_or_default()).await.map_err(no_tenant)?;
@@ -68,14 +68,16 @@ pub(in crate::api) async fn create(
 ///
 /// Stops it, unlinks it at WhatsApp when it is connected, destroys its session.
 #[utoipa::path(delete, path = "/tenants/{tenant}/devices/{device}", operation_id = "deleteDevice", tag = "Admin",
-    responses((status = 200, body = Envelope<Done>)))]
+    responses((status = 200, body = Envelope<Done>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
     admin: Admin,
-    Path((tenant, device)): Path<(String, String)>,
+    Path((named, device)): Path<(String, String)>,
 ) -> Answer<Done> {
     let device = DeviceId::parse(&device).map_err(|_| ApiError::NotFound("device"))?;
-    let tenant = tenant_id(&tenant)?;
+    let tenant = tenant(&api, &named).await?.id;
+    let row = api.store.device(&tenant, &device).await.map_err(no_device)?;
+    not_of_a_file("device", row.slug.as_deref(), &row.managed_by)?;
     api.directory.logout(&tenant, &device).await?;
     api.store.delete_device(&tenant, &device).await.map_err(no_device)?;
     api.store.audit(admin.audit("device.deleted", "device", device.as_str())).await?;

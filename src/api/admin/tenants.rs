@@ -1,7 +1,7 @@
 //! Tenants: created with their first key, suspended, activated, deleted.
 
 use crate::api::Api;
-use crate::api::caller::Admin;
+use crate::api::caller::{Admin, not_of_a_file};
 use crate::api::envelope::{Answer, Created, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
@@ -108,7 +108,7 @@ pub(in crate::api) async fn list(
 #[utoipa::path(get, path = "/tenants/{tenant}", operation_id = "readTenant", tag = "Admin",
     responses((status = 200, body = Envelope<OneTenant>)))]
 pub(in crate::api) async fn read(State(api): State<Api>, _: Admin, Path(id): Path<String>) -> Answer<OneTenant> {
-    let tenant = api.store.tenant(&tenant_id(&id)?).await.map_err(no_tenant)?;
+    let tenant = tenant(&api, &id).await?;
     Ok(enveloped(OneTenant { message: None, tenant: tenant.into() }))
 }
 
@@ -116,9 +116,10 @@ pub(in crate::api) async fn read(State(api): State<Api>, _: Admin, Path(id): Pat
 ///
 /// Stops its devices and its keys at once.
 #[utoipa::path(patch, path = "/tenants/{tenant}/suspend", operation_id = "suspendTenant", tag = "Admin",
-    responses((status = 200, body = Envelope<OneTenant>)))]
+    responses((status = 200, body = Envelope<OneTenant>),
+        (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn suspend(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer<OneTenant> {
-    let id = tenant_id(&id)?;
+    let id = tenant_of_api(&api, &id).await?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
     api.store.audit(admin.audit("tenant.suspended", "tenant", id.as_str())).await?;
@@ -130,13 +131,14 @@ pub(in crate::api) async fn suspend(State(api): State<Api>, admin: Admin, Path(i
 ///
 /// Resumes what its owner wanted running.
 #[utoipa::path(patch, path = "/tenants/{tenant}/activate", operation_id = "activateTenant", tag = "Admin",
-    responses((status = 200, body = Envelope<OneTenant>)))]
+    responses((status = 200, body = Envelope<OneTenant>),
+        (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn activate(
     State(api): State<Api>,
     admin: Admin,
     Path(id): Path<String>,
 ) -> Answer<OneTenant> {
-    let id = tenant_id(&id)?;
+    let id = tenant_of_api(&api, &id).await?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Active).await.map_err(no_tenant)?;
     api.directory.resume_tenant(&id).await?;
     api.store.audit(admin.audit("tenant.activated", "tenant", id.as_str())).await?;
@@ -149,9 +151,9 @@ pub(in crate::api) async fn activate(
 /// Its devices are stopped, its sessions and keys destroyed, its webhooks removed. What happened stays in the event and
 /// audit logs.
 #[utoipa::path(delete, path = "/tenants/{tenant}", operation_id = "deleteTenant", tag = "Admin",
-    responses((status = 200, body = Envelope<Done>)))]
+    responses((status = 200, body = Envelope<Done>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer<Done> {
-    let id = tenant_id(&id)?;
+    let id = tenant_of_api(&api, &id).await?;
     // Keys stop working first, so that nothing is started behind the halt.
     api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
@@ -173,7 +175,7 @@ pub(in crate::api) async fn regenerate_key(
     admin: Admin,
     Path(id): Path<String>,
 ) -> Answer<NewKeyShown> {
-    let id = tenant_id(&id)?;
+    let id = tenant(&api, &id).await?.id;
     let (secret, key) = new_key(&api, &id);
     api.store.add_key(&id, key, true).await.map_err(no_tenant)?;
     api.store.audit(admin.audit("key.rotated", "tenant", id.as_str())).await?;
@@ -193,8 +195,20 @@ fn new_key(api: &Api, tenant: &TenantId) -> (Secret, NewKey) {
     (secret, key)
 }
 
-pub(super) fn tenant_id(text: &str) -> Result<TenantId, ApiError> {
-    TenantId::parse(text).map_err(|_| ApiError::NotFound("tenant"))
+/// The tenant that a path names, by its id or its slug.
+pub(super) async fn tenant(api: &Api, text: &str) -> Result<TenantRow, ApiError> {
+    let found = match TenantId::parse(text) {
+        Ok(id) => api.store.tenant(&id).await,
+        Err(_) => api.store.tenant_by_slug(text).await,
+    };
+    found.map_err(no_tenant)
+}
+
+/// As [`tenant`], when no file declares it.
+async fn tenant_of_api(api: &Api, text: &str) -> Result<TenantId, ApiError> {
+    let tenant = tenant(api, text).await?;
+    not_of_a_file("tenant", tenant.slug.as_deref(), &tenant.managed_by)?;
+    Ok(tenant.id)
 }
 
 pub(super) fn no_tenant(error: StoreError) -> ApiError {

@@ -70,7 +70,7 @@ pub(in crate::api) async fn send_text(
 /// Charges the window of the kind, and gives the charge back when nothing new was accepted.
 async fn send(api: &Api, device: &OwnDevice<Sends>, outgoing: Outgoing) -> Bare<Receipt> {
     let window = Key::Text(device.id().clone());
-    api.limits.charge(window.clone())?;
+    api.limits.charge_own(window.clone(), &device.tenant.allowance)?;
     let acceptance = Acceptance {
         store: &api.store,
         plugins: &api.plugins,

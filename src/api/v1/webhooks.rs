@@ -1,7 +1,7 @@
 //! Webhooks: created, read, replaced, deleted. A generated secret is shown once.
 
 use crate::api::Api;
-use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook};
+use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook, not_of_a_file};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
@@ -11,6 +11,10 @@ use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, TenantId, WebhookId};
 use crate::domain::secret::Secret;
+use crate::domain::webhook::{
+    DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
+};
 use crate::store::{DeliveryRow, WebhookRow, WebhookSpec};
 use crate::webhooks::{generate_secret, is_reserved, standard_form, validate_secret};
 use axum::Json;
@@ -20,15 +24,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-const NAME_CHARS_MAX: usize = 100;
-const URL_CHARS_MAX: usize = 2_048;
-const EVENTS_MAX: usize = 64;
-const HEADERS_MAX: usize = 20;
-const DEVICES_MAX: usize = 1_000;
-const TIMEOUT_MS_DEFAULT: u32 = 10_000;
-const TIMEOUT_MS_MAX: u32 = 30_000;
-/// Every event looks at each of them.
-const WEBHOOKS_PER_TENANT_MAX: u32 = 100;
 const DEFAULT_FORMAT: &str = "default";
 const MASK: &str = "********";
 
@@ -111,6 +106,8 @@ pub(in crate::api) struct Shown {
     device_ids: Option<Vec<String>>,
     /// `default`, or the plugin that shapes the bodies.
     format: String,
+    /// Its name in configuration files.
+    slug: Option<String>,
     /// `api`, or the name of the file that declares it.
     managed_by: String,
     /// Unix seconds.
@@ -178,14 +175,16 @@ pub(in crate::api) async fn read(webhook: OwnWebhook<Reads>) -> Bare<Shown> {
 
 /// Change a webhook
 ///
-/// Fields that are left out keep what they had.
+/// Fields that are left out keep what they had. One that a file declares is changed there.
 #[utoipa::path(put, path = "/webhooks/{webhook}", operation_id = "changeWebhook", tag = "Webhooks",
-    request_body = WebhookChange, responses((status = 200, body = Shown)))]
+    request_body = WebhookChange,
+    responses((status = 200, body = Shown), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn replace(
     State(api): State<Api>,
     webhook: OwnWebhook<Manages>,
     fields: Fields,
 ) -> Bare<Shown> {
+    not_of_a_file("webhook", webhook.row.slug.as_deref(), &webhook.row.managed_by)?;
     let (id, tenant) = (webhook.row.id.clone(), webhook.tenant);
     let (spec, _) = spec(&api, &tenant.id, fields, Some(webhook.row))?;
     let changed = api.store.update_webhook(&tenant.id, &id, spec).await.map_err(no_webhook)?;
@@ -195,13 +194,14 @@ pub(in crate::api) async fn replace(
 
 /// Delete a webhook
 ///
-/// What was waiting for it is given up.
+/// What was waiting for it is given up. One that a file declares is removed there.
 #[utoipa::path(delete, path = "/webhooks/{webhook}", operation_id = "deleteWebhook", tag = "Webhooks",
-    responses((status = 204)))]
+    responses((status = 204), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
     webhook: OwnWebhook<Manages>,
 ) -> Result<StatusCode, ApiError> {
+    not_of_a_file("webhook", webhook.row.slug.as_deref(), &webhook.row.managed_by)?;
     let (id, tenant) = (webhook.row.id, webhook.tenant);
     api.store.delete_webhook(&tenant.id, &id).await.map_err(no_webhook)?;
     api.store.audit(tenant.audit("webhook.deleted", "webhook", id.as_str())).await?;
@@ -245,7 +245,7 @@ fn spec(
     let name = fields.name("name", NAME_CHARS_MAX, false);
     let secret = fields.parsed("secret", false, |text| validate_secret(text).map(|()| Secret::new(text)));
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
-    let timeout_ms = fields.whole("timeout", 100..=TIMEOUT_MS_MAX);
+    let timeout_ms = fields.whole("timeout", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX);
     let enabled = fields.flag("enabled");
     let device_ids = fields.list("deviceIds", 0..=DEVICES_MAX, |id| DeviceId::parse(id).map(String::from));
     let format = fields.parsed("format", false, |name| known_format(api, tenant, name));
@@ -316,6 +316,7 @@ impl From<WebhookRow> for Shown {
             timeout: webhook.timeout_ms,
             device_ids: webhook.device_ids,
             format: webhook.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
+            slug: webhook.slug,
             managed_by: webhook.managed_by,
             created_at: webhook.created_at / 1000,
             updated_at: webhook.updated_at / 1000,
