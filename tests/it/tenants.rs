@@ -431,16 +431,16 @@ async fn what_a_file_declares_the_api_leaves_alone_and_its_limits_hold() {
 /// Killed at different moments while it applies, a gateway has all of the files or none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_the_middle_leaves_all_of_the_files_or_none() {
-    const TENANTS: usize = 40;
+    const TENANTS: usize = 90;
     let (mut some_had_none, mut some_had_all) = (false, false);
     // Around the moment when the folder was quiet for long enough; the last one is let finish.
-    for after_ms in [Some(0), Some(220), Some(240), Some(260), Some(280), Some(300), None] {
+    for after_ms in [Some(150), Some(200), Some(250), Some(300), Some(350), Some(400), Some(450), Some(500), None] {
         let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
         let (staged, tenants) = (folder.path().join("staged"), folder.path().join("tenants"));
         std::fs::create_dir(&staged).unwrap();
         for number in 0..TENANTS {
             let devices: String =
-                (0..10).map(|n| format!("[[devices]]\nslug = \"d{n}\"\nlabel = \"Device {n}\"\n")).collect();
+                (0..50).map(|n| format!("[[devices]]\nslug = \"d{n}\"\nlabel = \"Device {n}\"\n")).collect();
             let text = format!("name = \"Tenant {number}\"\n{devices}");
             std::fs::write(staged.join(format!("t{number}.toml")), text).unwrap();
         }
@@ -471,7 +471,7 @@ async fn a_kill_in_the_middle_leaves_all_of_the_files_or_none() {
         if let Some(one) = of_files.first() {
             let key = Key::of(&gateway, &text(&one["slug"])).await;
             let (_, devices) = key.call("GET", "/v1/devices", Value::Null).await;
-            assert_eq!(devices["data"]["total"], 10);
+            assert_eq!(devices["data"]["total"], 50);
         }
         some_had_none |= of_files.is_empty();
         some_had_all |= !of_files.is_empty();
