@@ -26,6 +26,7 @@ mod schedule;
 pub mod settings;
 mod state;
 mod stats;
+mod transcript;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
@@ -35,4 +36,6 @@ pub use overview::{PluginState, Status};
 pub use registry::{KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, ReloadOutcome, Wanted};
 pub use reload::run as watch_files;
 pub use schedule::run as run_schedules;
+pub use state::Media;
 pub use stats::Figures;
+pub use transcript::document as shown_body;
