@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the ready plugins and the four examples into a folder where tests find them.
+# Builds the ready plugins and the four examples into a folder where tests find them, and runs their fixtures, and those of
+# a new project in each language, through the plugin host.
 #
 #   plugins/build.sh            what the toolchains here allow; a missing one is named, its example skipped
 #   plugins/build.sh --all      everything, or an error
@@ -22,6 +23,7 @@ skipped=()
 build() { # folder name
     if "$RIJAN" plugin build "$1" --output "$guests/$2.wasm" 2>"$guests/$2.log"; then
         rm "$guests/$2.log"
+        "$RIJAN" plugin test "$1" --component "$guests/$2.wasm"
     elif grep -q ' is missing: ' "$guests/$2.log"; then
         skipped+=("$2: $(grep ' is missing: ' "$guests/$2.log")")
     else
@@ -34,8 +36,12 @@ for manifest in plugins/*/rijan-plugin.toml; do
     folder="$(dirname "$manifest")"
     build "$folder" "$(basename "$folder")"
 done
+new="$(mktemp -d)"
+trap 'rm -rf "$new"' EXIT
 for language in rust go js python; do
     build "examples/plugins/$language" "$language"
+    "$RIJAN" plugin new first-try --lang "$language" --path "$new/$language"
+    build "$new/$language" "new-$language"
 done
 
 if [ "${#skipped[@]}" -gt 0 ]; then

@@ -28,7 +28,7 @@ enum Command {
     Config(ConfigCommand),
     /// Print the commented default configuration.
     DefaultConfig,
-    /// Write plugins: make a project, build it, look into a component.
+    /// Write plugins: make a project, build it, test it; look into a component and check it before installing.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// The product without a phone: simulator, gateway, demo tenant, contact, webhook receiver.
@@ -84,7 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
                 ExitCode::from(USAGE)
             }
         },
-        Command::Plugin(command) => plugin::run(&command),
+        Command::Plugin(command) => plugin::run(&command).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => crate::sandbox::run(options).await,
     }

@@ -83,7 +83,7 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built, BuildError> 
     Ok(Built { language, file, component })
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, BuildError> {
+pub(super) fn read_manifest(folder: &Path) -> Result<Manifest, BuildError> {
     let path = folder.join(manifest::FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,

@@ -2,10 +2,13 @@
 
 use super::{Built, Component, Language};
 use crate::plugins::manifest::Manifest;
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Subcommand)]
 pub enum PluginCommand {
@@ -15,6 +18,10 @@ pub enum PluginCommand {
     Build(Build),
     /// Show what a component is and what it asks for.
     Inspect(Inspect),
+    /// Before installing: what a component asks for, what that lets it do, and whether it would run.
+    Check(Check),
+    /// Run a project's fixtures (tests/*.json) through the gateway's own plugin host.
+    Test(Test),
 }
 
 #[derive(Args)]
@@ -48,40 +55,90 @@ pub struct Inspect {
     json: bool,
 }
 
-/// Does what was asked for and gives the text to print.
-fn answer(command: &PluginCommand) -> anyhow::Result<String> {
+#[derive(Args)]
+pub struct Check {
+    /// The component.
+    file: PathBuf,
+    /// The settings it is to run with, .toml or .json, as PUT /v1/plugins/NAME takes them; without them everything it asks
+    /// for is granted, and its configuration is the defaults of its schema.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// As one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Test {
+    /// The folder with rijan-plugin.toml.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// The component; NAME.wasm in the folder when left out.
+    #[arg(long)]
+    component: Option<PathBuf>,
+    /// Build it first.
+    #[arg(long)]
+    build: bool,
+}
+
+/// Does what was asked for and gives the text to print, and whether it is good news.
+async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
     match command {
+        PluginCommand::Check(check) => checked(check).await,
+        PluginCommand::Test(test) => super::suite::run(&test.folder, test.component.as_deref(), test.build).await,
         PluginCommand::New(new) => {
             let folder = super::new(&new.name, new.lang, new.path.as_deref())?;
             let folder = folder.display();
-            Ok(format!("made {folder}: build it with `rijan plugin build {folder}`"))
+            Ok((format!("made {folder}: build it with `rijan plugin build {folder}`"), true))
         }
-        PluginCommand::Build(build) => Ok(built(&super::build(&build.folder, build.output.as_deref())?)),
+        PluginCommand::Build(build) => Ok((built(&super::build(&build.folder, build.output.as_deref())?), true)),
         PluginCommand::Inspect(inspect) => {
-            let bytes = std::fs::read(&inspect.file).map_err(|error| named(&inspect.file, error))?;
-            let component = Component::read(&bytes).map_err(|error| named(&inspect.file, error))?;
-            if inspect.json {
-                Ok(serde_json::to_string_pretty(&as_json(&component))?)
-            } else {
-                Ok(inspected(&component))
-            }
+            let (_, component) = read(&inspect.file)?;
+            let text =
+                if inspect.json { serde_json::to_string_pretty(&as_json(&component))? } else { inspected(&component) };
+            Ok((text, true))
         }
     }
 }
 
-fn named(file: &Path, error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow::anyhow!("{}: {error}", file.display())
+fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Component)> {
+    let named = || file.display().to_string();
+    let bytes = std::fs::read(file).with_context(named)?;
+    let component = Component::read(&bytes).with_context(named)?;
+    Ok((bytes, component))
+}
+
+async fn checked(check: &Check) -> anyhow::Result<(String, bool)> {
+    let (bytes, component) = read(&check.file)?;
+    let asks = super::check::asks(&component.manifest);
+    let (settings, secrets) = match &check.settings {
+        Some(file) => super::check::settings(file)?,
+        None => (super::check::generous(&component.manifest), BTreeMap::new()),
+    };
+    let trial = super::check::try_out(bytes, settings, secrets).await?;
+    let fine = trial.refused.is_none();
+    if !check.json {
+        return Ok((super::check::told(&component, &asks, check.settings.is_some(), &trial), fine));
+    }
+    let ms = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1000.0);
+    let mut shown = as_json(&component);
+    shown["asks"] = serde_json::to_value(&asks)?;
+    shown["serves"] = json!(fine);
+    shown["refused"] = json!(trial.refused);
+    shown["compileMs"] = json!(ms(trial.compiled_in));
+    shown["startMs"] = json!(ms(trial.started_in));
+    Ok((serde_json::to_string_pretty(&shown)?, fine))
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command prints is its output")]
-pub fn run(command: &PluginCommand) -> ExitCode {
-    match answer(command) {
-        Ok(text) => {
+pub async fn run(command: &PluginCommand) -> ExitCode {
+    match answer(command).await {
+        Ok((text, fine)) => {
             println!("{text}");
-            ExitCode::SUCCESS
+            if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

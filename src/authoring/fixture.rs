@@ -156,6 +156,15 @@ impl Fixture {
     }
 }
 
+impl Exchange {
+    /// Where a request, as `{"method", "url", "headers", "body"}`, is not what it must be. `number` counts from 0.
+    pub fn differences(&self, number: usize, asked: &Value) -> Vec<Difference> {
+        let mut found = Vec::new();
+        compare(&format!("/http/{number}/request"), &self.request, Some(asked), &mut found);
+        found
+    }
+}
+
 impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
         match self {

@@ -49,6 +49,13 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock, also back. The system's clock does not listen.
+    pub fn set(&self, at: UnixMs) {
+        if let Source::Manual(time) = &self.0 {
+            time.send_replace(at);
+        }
+    }
+
     /// Returns once the clock reads `at` or later.
     pub async fn sleep_until(&self, at: UnixMs) {
         match &self.0 {

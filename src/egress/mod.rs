@@ -7,4 +7,4 @@ mod address;
 mod client;
 
 pub use address::{AllowEntry, AllowList, InvalidAllowEntry};
-pub use client::{Answer, Egress, EgressError, EgressSettings, InvalidTarget, Request};
+pub use client::{Answer, Egress, EgressError, EgressSettings, InvalidTarget, Request, STANDS_FOR};

@@ -358,13 +358,17 @@ pub(super) fn sent(content: &Content) -> (Sendable, Option<String>, Vec<String>)
 }
 
 /// A message's content after a patch.
-pub(super) fn patched_content(content: Content, patch: &outbound::Patch) -> Result<Content, Unusable> {
+pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch) -> Result<Option<Content>, Unusable> {
+    let Some(content) = content else {
+        let replaces = patch.content.is_some() || patch.text.is_some();
+        return if replaces { Err(unusable("the message has no content to replace")) } else { Ok(None) };
+    };
     let mut content = match &patch.content {
         Some(new) => {
-            let (_, quoted, mentions) = sent(&content);
+            let (_, quoted, mentions) = sent(content);
             sendable(new, quoted, &mentions)?
         }
-        None => content,
+        None => content.clone(),
     };
     if let Some(new) = &patch.text {
         match &mut content {
@@ -372,7 +376,7 @@ pub(super) fn patched_content(content: Content, patch: &outbound::Patch) -> Resu
             other => return Err(unusable(format!("a {} has no text to replace", other.kind()))),
         }
     }
-    Ok(content)
+    Ok(Some(content))
 }
 
 /// The event's message again, for somebody else.

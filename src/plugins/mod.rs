@@ -27,6 +27,7 @@ mod schedule;
 pub mod settings;
 mod state;
 mod stats;
+mod transcript;
 
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
@@ -39,4 +40,6 @@ pub use registry::{
 };
 pub use reload::run as watch_files;
 pub use schedule::run as run_schedules;
+pub use state::Media;
 pub use stats::Figures;
+pub use transcript::document as shown_body;

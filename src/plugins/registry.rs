@@ -11,14 +11,14 @@ use super::instance::{Failure, Version};
 use super::manifest::{Hook, Manifest};
 use super::pipeline::{Entry, Pipeline, Standing};
 use super::settings::{InvalidSettings, PluginSettings};
-use super::state::{Home, Window};
+use super::state::{Home, Media, Window};
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
 use crate::store::{MANAGED_BY_API, PluginRow, PluginSpec, PluginWrites, Store, StoreError};
 use crate::telemetry::metrics::{Metrics, PluginKv};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     /// What components say of themselves, by hash: reading it takes the whole component from the store.
     pub(super) manifests: Mutex<HashMap<String, Manifest>>,
+    /// What a rehearsal has laid out; in a gateway there is none.
+    media: ArcSwapOption<Media>,
     /// One change at a time.
     changing: Arc<AsyncMutex<()>>,
 }
@@ -102,8 +104,20 @@ impl Plugins {
             pipelines: ArcSwap::default(),
             compiled: Mutex::default(),
             manifests: Mutex::default(),
+            media: ArcSwapOption::empty(),
             changing: Arc::default(),
         })))
+    }
+
+    /// Bytes that plugins loaded from now on read as media, by handle. For rehearsals.
+    pub fn lay_out(&self, media: Media) {
+        self.0.media.store(Some(Arc::new(media)));
+    }
+
+    /// Whether a plugin would serve: linked, checked against grants and schema, every hook bound, a first instance started
+    /// with its configuration. Changes nothing.
+    pub async fn prove(&self, tenant: &TenantId, wanted: &Wanted) -> Result<(), Failure> {
+        self.prepared(tenant, wanted).await.map(|_| ())
     }
 
     /// The tenant's plugins as they serve now. A caller holds on to it for one event or message.
@@ -428,6 +442,7 @@ impl Plugins {
             secrets: wanted.secrets.clone(),
             store: self.0.store.clone(),
             egress: self.0.egress.clone(),
+            media: self.0.media.load_full(),
         });
         Version::link(&self.0.engine, compiled, wanted.settings.clone(), home)
     }

@@ -23,6 +23,9 @@ const MEMORIES_MAX: usize = 6;
 const TABLES_MAX: usize = 40;
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
+/// Bytes of media by handle.
+pub type Media = BTreeMap<String, Vec<u8>>;
+
 /// One tenant's plugin in one version: what all its instances share. Never shared between tenants.
 pub(super) struct Home {
     pub(super) tenant: TenantId,
@@ -33,6 +36,7 @@ pub(super) struct Home {
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) store: Store,
     pub(super) egress: Egress,
+    pub(super) media: Option<Arc<Media>>,
     pub(super) fetches: Window,
     pub(super) sends: Window,
 }

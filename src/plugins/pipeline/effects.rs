@@ -66,7 +66,7 @@ impl Pipeline {
                 Effect::Other(other) => {
                     return Err(refused(format!("this version of the gateway knows no effect {:?}", other.name)));
                 }
-                message => wishes.push(self.wish(version, event, message).await?),
+                message => wishes.push(self.wish(run, version, event, message).await?),
             }
         }
         let mut told = self.send_all(run, place, event.at, wishes).await?;
@@ -76,7 +76,7 @@ impl Pipeline {
         Ok((told, route))
     }
 
-    async fn wish(&self, version: &Version, event: &Event, effect: &Effect) -> Result<Wish, Failure> {
+    async fn wish(&self, run: &Run, version: &Version, event: &Event, effect: &Effect) -> Result<Wish, Failure> {
         let device = event.device.clone().ok_or_else(|| refused("the event belongs to no device"));
         let here = || {
             let jid = event.data.get("chat").and_then(Value::as_str).unwrap_or_default();
@@ -92,7 +92,7 @@ impl Pipeline {
                 let content = convert::sendable(sendable, message_id, &[]).map_err(unusable)?;
                 (EffectKind::Reply, device?, here()?, content)
             }
-            Effect::Send(new) => return self.wished_send(version, Some(device?), new).await,
+            Effect::Send(new) => return self.wished_send(run, version, Some(device?), new).await,
             Effect::Forward(to) => {
                 let content = convert::forwardable(event).map_err(unusable)?;
                 (EffectKind::Forward, device?, convert::recipient(to).map_err(unusable)?, content)
@@ -114,12 +114,19 @@ impl Pipeline {
         Ok(Wish { effect, device, chat, content, dedupe_key: None })
     }
 
-    async fn wished_send(&self, version: &Version, own: Option<DeviceId>, new: &NewMessage) -> Result<Wish, Failure> {
+    async fn wished_send(
+        &self,
+        run: &Run,
+        version: &Version,
+        own: Option<DeviceId>,
+        new: &NewMessage,
+    ) -> Result<Wish, Failure> {
         granted(version, EffectKind::Send)?;
-        let row = self.store.device_by_name(&self.tenant, &new.device).await.map_err(|error| match error {
-            StoreError::NotFound => refused(format!("there is no device {:?}", new.device)),
-            other => Failure::Unusable(other.to_string()),
-        })?;
+        let row =
+            self.store.device_by_name(&self.tenant, run.device(&new.device)).await.map_err(|error| match error {
+                StoreError::NotFound => refused(format!("there is no device {:?}", new.device)),
+                other => Failure::Unusable(other.to_string()),
+            })?;
         let names = [row.id.as_str(), row.slug.as_deref().unwrap_or_default()];
         if own.as_ref() != Some(&row.id) && !version.home.granted.allows_device(&names) {
             return Err(refused(format!(
@@ -150,7 +157,7 @@ impl Pipeline {
         let Some(version) = self.entries[place].version() else { return Ok(Vec::new()) };
         let mut wishes = Vec::with_capacity(sends.len());
         for new in sends {
-            wishes.push(self.wished_send(version, None, new).await?);
+            wishes.push(self.wished_send(run, version, None, new).await?);
         }
         self.send_all(run, place, at, wishes).await
     }

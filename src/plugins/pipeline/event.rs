@@ -54,7 +54,7 @@ impl Pipeline {
             if !entry.wants(event.type_) {
                 continue;
             }
-            let seen = convert::event(&event);
+            let seen = run.named(convert::event(&event));
             let document = Document::new(event.data.clone());
             match run.ask(self, entry, Hook::Inbound, Ask::Event(&seen), document).await {
                 Ok(told) => {

@@ -61,25 +61,39 @@ impl Pipeline {
         webhook_name: &str,
         last_try: bool,
     ) -> (Formatted, Aftermath) {
-        let Some(entry) = self.entry(plugin).filter(|entry| entry.has(Hook::Webhook)) else {
-            return (Formatted::Park(no_such(plugin)), Aftermath::default());
-        };
         let mut run = Run::new(event.id.as_str());
-        let seen = convert::event(event);
+        let formatted = self.shape(&mut run, plugin, event, webhook_id, webhook_name, last_try).await;
+        match formatted {
+            Formatted::Later(_) => (formatted, Aftermath::default()),
+            _ => (formatted, run.aftermath),
+        }
+    }
+
+    pub(super) async fn shape(
+        &self,
+        run: &mut Run,
+        plugin: &str,
+        event: &Event,
+        webhook_id: &str,
+        webhook_name: &str,
+        last_try: bool,
+    ) -> Formatted {
+        let Some(entry) = self.entry(plugin).filter(|entry| entry.has(Hook::Webhook)) else {
+            return Formatted::Park(no_such(plugin));
+        };
+        let seen = run.named(convert::event(event));
         let webhook = WebhookRef { id: webhook_id.to_owned(), name: webhook_name.to_owned() };
         let document = Document::new(event.data.clone());
         let told = run.ask(self, entry, Hook::Webhook, Ask::Format(&seen, &webhook), document).await;
         let (failure, took) = match told {
             Ok(told) => {
-                let Answer::Format(said) = told.answer else {
-                    return (Formatted::Form(Form::Default), run.aftermath);
-                };
+                let Answer::Format(said) = told.answer else { return Formatted::Form(Form::Default) };
                 match shaped(said) {
                     Ok((formatted, decision)) => {
                         run.keep_writes(entry, told.writes);
                         let detail = json!({ "webhook": webhook_id });
                         run.trace(self, entry, Hook::Webhook, decision, detail, told.took);
-                        return (formatted, run.aftermath);
+                        return formatted;
                     }
                     Err(failure) => {
                         run.refuse(self, entry, &failure);
@@ -89,18 +103,18 @@ impl Pipeline {
             }
             Err((Failure::Temporary { retry_after_ms, .. }, _)) if !last_try => {
                 let wait = retry_after_ms.unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
-                return (Formatted::Later(Duration::from_millis(wait)), Aftermath::default());
+                return Formatted::Later(Duration::from_millis(wait));
             }
             Err(failed) => failed,
         };
         match entry.settings.on_error.webhook {
             WebhookError::Default => {
                 run.trace_failure(self, entry, Hook::Webhook, &failure, "default", took);
-                (Formatted::Form(Form::Default), run.aftermath)
+                Formatted::Form(Form::Default)
             }
             WebhookError::Park => {
                 run.trace_failure(self, entry, Hook::Webhook, &failure, "park", took);
-                (Formatted::Park(format!("plugin {plugin:?} could not shape it: {failure}")), run.aftermath)
+                Formatted::Park(format!("plugin {plugin:?} could not shape it: {failure}"))
             }
         }
     }

@@ -7,6 +7,7 @@
 mod effects;
 mod event;
 mod format;
+mod rehearsal;
 mod run;
 mod send;
 mod tick;
@@ -14,6 +15,7 @@ mod trial;
 
 pub use event::{Decided, Passed};
 pub use format::{Formatted, no_such};
+pub use rehearsal::{InvalidMessage, Names, Rehearsed, Step};
 pub use send::{Origin, Outgoing, Verdict};
 pub use tick::Ticked;
 pub use trial::{TriedEvent, TriedMessage};

@@ -1,11 +1,14 @@
 //! What gathers on the way of one event, message, delivery or tick: what was written, logged, decided, sent.
 
+use super::rehearsal::{Names, Rehearsal};
 use super::{Entry, Pipeline, Standing};
 use crate::domain::aftermath::{Aftermath, KvChanges, KvWrite, Trace};
 use crate::domain::event::{Event, EventType};
+use crate::plugins::bindings::types;
 use crate::plugins::instance::{Answer, Ask, Failure};
 use crate::plugins::manifest::Hook;
 use crate::plugins::state::{Call, Document};
+use crate::plugins::transcript;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +22,8 @@ pub(super) struct Run {
     pub(super) aftermath: Aftermath,
     /// Nothing of it is done, and nothing of it counts.
     pub(super) dry: bool,
+    /// What is said is kept, and ids have names.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// A call that decided; what it wrote is kept only once its decision is accepted.
@@ -30,11 +35,29 @@ pub(super) struct Told {
 
 impl Run {
     pub(super) fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), aftermath: Aftermath::default(), dry: false }
+        Self { subject: subject.into(), aftermath: Aftermath::default(), dry: false, rehearsal: None }
     }
 
     pub(super) fn dry(subject: impl Into<String>) -> Self {
         Self { dry: true, ..Self::new(subject) }
+    }
+
+    pub(super) fn rehearsal(subject: impl Into<String>, names: Names) -> Self {
+        Self { rehearsal: Some(Rehearsal { names, ..Rehearsal::default() }), ..Self::new(subject) }
+    }
+
+    /// An event as the plugin sees it.
+    pub(super) fn named(&self, event: types::Event) -> types::Event {
+        match &self.rehearsal {
+            Some(rehearsal) => rehearsal.named(event),
+            None => event,
+        }
+    }
+
+    /// The id, or slug, of a device that a plugin names.
+    pub(super) fn device<'a>(&'a self, name: &'a str) -> &'a str {
+        let known = self.rehearsal.as_ref().and_then(|rehearsal| rehearsal.names.devices.get(name));
+        known.map_or(name, |device| device.as_str())
     }
 
     /// Asks one plugin. Its log lines are kept however it ends.
@@ -70,7 +93,12 @@ impl Run {
             self.say_tripped(pipeline, entry, called.answer.as_ref().err());
         }
         match called.answer {
-            Ok(answer) => Ok(Told { answer, writes: called.call.writes, took: called.took }),
+            Ok(answer) => {
+                if let Some(rehearsal) = &mut self.rehearsal {
+                    rehearsal.said = Some(transcript::answer(&answer));
+                }
+                Ok(Told { answer, writes: called.call.writes, took: called.took })
+            }
             Err(failure) => Err((failure, called.took)),
         }
     }
@@ -126,6 +154,9 @@ impl Run {
         follows: &str,
         took: Duration,
     ) {
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.failure = Some(failure.clone());
+        }
         let detail = json!({ "kind": failure.kind(), "error": failure.to_string(), "onError": follows });
         self.trace(pipeline, entry, hook, "error", detail, took);
     }

@@ -48,6 +48,13 @@ pub enum Verdict {
     },
 }
 
+/// What one plugin makes of a message.
+enum Asked {
+    /// It goes on, with other content when there is some.
+    On(Option<Content>),
+    Rejected(Verdict),
+}
+
 impl Pipeline {
     /// Takes a message of a client through every plugin. What they leave behind is committed with the message, or by
     /// itself when it is rejected.
@@ -71,53 +78,85 @@ impl Pipeline {
                 continue;
             }
             let seen = self.seen(outgoing, &content, &tags);
-            let document = Document::new(serde_json::Value::Null);
-            let failure = match run.ask(self, entry, Hook::Outbound, Ask::Send(&seen), document).await {
-                Ok(told) => {
-                    let Answer::Send(said) = told.answer else { continue };
-                    match said {
-                        Said::Pass => {
-                            run.keep_writes(entry, told.writes);
-                            run.trace(self, entry, Hook::Outbound, "pass", json!({}), told.took);
-                            continue;
-                        }
-                        Said::Reject(no) => {
-                            let code: String = no.code.chars().take(CODE_CHARS_MAX).collect();
-                            let message: String = no.message.chars().take(MESSAGE_CHARS_MAX).collect();
-                            run.keep_writes(entry, told.writes);
-                            self.tell_rejected(run, place, &code, &message, told.took);
-                            return Verdict::Rejected { plugin: entry.name.clone(), code, message };
-                        }
-                        Said::Patch(patch) => match convert::patched_content(content.clone(), &patch) {
-                            Ok(after) => {
-                                content = after;
-                                tags.retain(|tag| !patch.remove_tags.contains(tag));
-                                tags.extend(patch.add_tags);
-                                run.keep_writes(entry, told.writes);
-                                run.trace(self, entry, Hook::Outbound, "patch", json!({}), told.took);
-                                continue;
-                            }
-                            Err(error) => {
-                                let failure = Failure::RefusedEffect(error.to_string());
-                                run.refuse(self, entry, &failure);
-                                (failure, told.took)
-                            }
-                        },
-                    }
-                }
-                Err(failed) => failed,
-            };
-            let (failure, took) = failure;
-            match entry.settings.on_error.outbound {
-                OutboundError::Pass => run.trace_failure(self, entry, Hook::Outbound, &failure, "pass", took),
-                OutboundError::Reject => {
-                    run.trace_failure(self, entry, Hook::Outbound, &failure, "reject", took);
-                    let message = format!("the plugin could not decide: {failure}");
-                    return Verdict::Rejected { plugin: entry.name.clone(), code: FAILED.to_owned(), message };
-                }
+            match self.ask_to_send(run, place, &seen, Some(&content), &mut tags).await {
+                Asked::On(None) => {}
+                Asked::On(Some(after)) => content = after,
+                Asked::Rejected(verdict) => return verdict,
             }
         }
         Verdict::Accepted(content)
+    }
+
+    /// The same for a message that somebody wrote out whole, of a kind that may have no content.
+    pub(super) async fn pass_written(&self, run: &mut Run, seen: outbound::Message, mut content: Option<Content>) {
+        let mut tags = seen.tags.clone();
+        for place in 0..self.entries.len() {
+            if !self.entries[place].has(Hook::Outbound) {
+                continue;
+            }
+            match self.ask_to_send(run, place, &seen, content.as_ref(), &mut tags).await {
+                Asked::On(after) => content = after.or(content),
+                Asked::Rejected(_) => return,
+            }
+        }
+    }
+
+    /// Asks one plugin and follows what it says.
+    async fn ask_to_send(
+        &self,
+        run: &mut Run,
+        place: usize,
+        seen: &outbound::Message,
+        content: Option<&Content>,
+        tags: &mut Vec<String>,
+    ) -> Asked {
+        let entry = &self.entries[place];
+        let document = Document::new(serde_json::Value::Null);
+        let (failure, took) = match run.ask(self, entry, Hook::Outbound, Ask::Send(seen), document).await {
+            Ok(told) => {
+                let Answer::Send(said) = told.answer else { return Asked::On(None) };
+                match said {
+                    Said::Pass => {
+                        run.keep_writes(entry, told.writes);
+                        run.trace(self, entry, Hook::Outbound, "pass", json!({}), told.took);
+                        return Asked::On(None);
+                    }
+                    Said::Reject(no) => {
+                        let code: String = no.code.chars().take(CODE_CHARS_MAX).collect();
+                        let message: String = no.message.chars().take(MESSAGE_CHARS_MAX).collect();
+                        run.keep_writes(entry, told.writes);
+                        self.tell_rejected(run, place, &code, &message, told.took);
+                        return Asked::Rejected(Verdict::Rejected { plugin: entry.name.clone(), code, message });
+                    }
+                    Said::Patch(patch) => match convert::patched_content(content, &patch) {
+                        Ok(after) => {
+                            tags.retain(|tag| !patch.remove_tags.contains(tag));
+                            tags.extend(patch.add_tags);
+                            run.keep_writes(entry, told.writes);
+                            run.trace(self, entry, Hook::Outbound, "patch", json!({}), told.took);
+                            return Asked::On(after);
+                        }
+                        Err(error) => {
+                            let failure = Failure::RefusedEffect(error.to_string());
+                            run.refuse(self, entry, &failure);
+                            (failure, told.took)
+                        }
+                    },
+                }
+            }
+            Err(failed) => failed,
+        };
+        match entry.settings.on_error.outbound {
+            OutboundError::Pass => {
+                run.trace_failure(self, entry, Hook::Outbound, &failure, "pass", took);
+                Asked::On(None)
+            }
+            OutboundError::Reject => {
+                run.trace_failure(self, entry, Hook::Outbound, &failure, "reject", took);
+                let message = format!("the plugin could not decide: {failure}");
+                Asked::Rejected(Verdict::Rejected { plugin: entry.name.clone(), code: FAILED.to_owned(), message })
+            }
+        }
     }
 
     fn seen(&self, outgoing: &Outgoing, content: &Content, tags: &[String]) -> outbound::Message {

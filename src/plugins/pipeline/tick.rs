@@ -36,19 +36,32 @@ impl Pipeline {
 
     /// Runs one tick. The same `scheduled_for` gives the same ids.
     pub async fn tick(&self, plugin: &str, name: &str, scheduled_for: UnixMs, last_try: bool) -> Ticked {
-        let found = self.entries.iter().enumerate().find(|(_, entry)| entry.name == plugin);
-        let Some((place, entry)) = found.filter(|(_, entry)| entry.has(Hook::Scheduled)) else {
-            return Ticked::Done(Aftermath::default());
-        };
         let mut run = Run::new(format!("tick:{name}:{scheduled_for}"));
+        match self.run_tick(&mut run, plugin, name, scheduled_for, last_try).await {
+            Some(wait) => Ticked::Later(wait),
+            None => Ticked::Done(run.aftermath),
+        }
+    }
+
+    /// How long it wants to wait, when it asks for time.
+    pub(super) async fn run_tick(
+        &self,
+        run: &mut Run,
+        plugin: &str,
+        name: &str,
+        scheduled_for: UnixMs,
+        last_try: bool,
+    ) -> Option<Duration> {
+        let found = self.entries.iter().enumerate().find(|(_, entry)| entry.name == plugin);
+        let (place, entry) = found.filter(|(_, entry)| entry.has(Hook::Scheduled))?;
         let unsigned = |at: UnixMs| u64::try_from(at).unwrap_or(0);
         let now = unsigned(self.store.clock().now_ms());
         let ask = Ask::Tick { name, scheduled_for: unsigned(scheduled_for), now };
         let document = Document::new(serde_json::Value::Null);
         match run.ask(self, entry, Hook::Scheduled, ask, document).await {
             Ok(told) => {
-                let Answer::Tick(effects) = told.answer else { return Ticked::Done(run.aftermath) };
-                match self.follow_tick(&mut run, place, scheduled_for, &effects).await {
+                let Answer::Tick(effects) = told.answer else { return None };
+                match self.follow_tick(run, place, scheduled_for, &effects).await {
                     Ok(tells) => {
                         run.keep_writes(entry, told.writes);
                         run.trace(self, entry, Hook::Scheduled, "tick", json!({ "effects": tells }), told.took);
@@ -61,11 +74,11 @@ impl Pipeline {
             }
             Err((Failure::Temporary { retry_after_ms, .. }, _)) if !last_try => {
                 let wait = retry_after_ms.unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
-                return Ticked::Later(Duration::from_millis(wait));
+                return Some(Duration::from_millis(wait));
             }
             Err((failure, took)) => run.trace_failure(self, entry, Hook::Scheduled, &failure, "skip", took),
         }
-        Ticked::Done(run.aftermath)
+        None
     }
 
     async fn follow_tick(
