@@ -1,6 +1,6 @@
 //! `rijan plugin ...`: what an author types, and what is printed for them.
 
-use super::{Built, Component, Language};
+use super::{Built, Component, Language, signing};
 use crate::plugins::manifest::Manifest;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -22,6 +22,28 @@ pub enum PluginCommand {
     Check(Check),
     /// Run a project's fixtures (tests/*.json) through the gateway's own plugin host.
     Test(Test),
+    /// Make a key to sign components with; prints its public half, which tenants name in signed_by.
+    Key(Key),
+    /// Sign a component, so that tenants who ask for your signature take it.
+    Sign(Sign),
+}
+
+#[derive(Args)]
+pub struct Key {
+    /// Where to write the secret half; only you may read it.
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Sign {
+    /// The component.
+    file: PathBuf,
+    /// The file that `rijan plugin key` made.
+    #[arg(long)]
+    key: PathBuf,
+    /// Where to write the signed component; in its place when left out.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -85,6 +107,8 @@ pub struct Test {
 async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
     match command {
         PluginCommand::Check(check) => checked(check).await,
+        PluginCommand::Key(key) => Ok((signing::new_key(&key.file)?, true)),
+        PluginCommand::Sign(sign) => Ok((signing::sign(&sign.file, &sign.key, sign.output.as_deref())?, true)),
         PluginCommand::Test(test) => super::suite::run(&test.folder, test.component.as_deref(), test.build).await,
         PluginCommand::New(new) => {
             let folder = super::new(&new.name, new.lang, new.path.as_deref())?;
@@ -93,10 +117,14 @@ async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
         }
         PluginCommand::Build(build) => Ok((built(&super::build(&build.folder, build.output.as_deref())?), true)),
         PluginCommand::Inspect(inspect) => {
-            let (_, component) = read(&inspect.file)?;
-            let text =
-                if inspect.json { serde_json::to_string_pretty(&as_json(&component))? } else { inspected(&component) };
-            Ok((text, true))
+            let (bytes, component) = read(&inspect.file)?;
+            let signers = signing::signers(&bytes)?;
+            if inspect.json {
+                let mut shown = as_json(&component);
+                shown["signedBy"] = json!(signers);
+                return Ok((serde_json::to_string_pretty(&shown)?, true));
+            }
+            Ok((inspected(&component, &signers), true))
         }
     }
 }
@@ -156,11 +184,12 @@ fn built(built: &Built) -> String {
     lines.join("\n")
 }
 
-fn inspected(component: &Component) -> String {
+fn inspected(component: &Component, signers: &[String]) -> String {
     let Manifest { name, version, description, wants, config, .. } = &component.manifest;
     let mut lines = vec![format!("{name} {version}")];
     lines.extend(description.iter().map(|text| format!("  {text}")));
     lines.extend(summary(component));
+    lines.push(format!("  signed by {}", listed(signers)));
     let effects = wants.effects.iter().map(|effect| effect.as_str()).collect::<Vec<_>>();
     lines.push(format!("  effects   {}", listed(&effects)));
     lines.push(format!("  hosts     {}", listed(&wants.hosts)));

@@ -13,6 +13,7 @@ mod contract;
 pub mod fixture;
 mod project;
 mod rehearsal;
+mod signing;
 mod stage;
 mod stand_in;
 mod suite;

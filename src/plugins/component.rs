@@ -3,6 +3,7 @@
 use super::engine::PluginEngine;
 use super::instance::text;
 use super::manifest::{Import, Manifest, SECTION};
+use super::signature::{BadSignature, Signer, signers};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use wasmtime::component::Component;
@@ -26,6 +27,8 @@ pub enum NotAPlugin {
     Manifest(String),
     #[error("the component imports {0:?}, which this gateway does not offer")]
     Import(String),
+    #[error("the component's signature does not hold: {0}")]
+    Signature(#[from] BadSignature),
     #[error("the component does not compile: {0}")]
     Compile(String),
 }
@@ -34,6 +37,8 @@ pub enum NotAPlugin {
 pub(super) struct Compiled {
     pub(super) manifest: Manifest,
     pub(super) imports: BTreeSet<Import>,
+    /// Who vouches for it.
+    pub(super) signers: Vec<Signer>,
     pub(super) component: Component,
 }
 
@@ -65,9 +70,10 @@ pub fn manifest(bytes: &[u8]) -> Result<Manifest, NotAPlugin> {
 /// Reads and compiles. Seconds of CPU: never on a runtime thread.
 pub(super) fn compile(engine: &PluginEngine, bytes: &[u8]) -> Result<Compiled, NotAPlugin> {
     let manifest = manifest(bytes)?;
+    let signers = signers(bytes)?;
     let component = engine.compile(bytes).map_err(|error| NotAPlugin::Compile(text(&error)))?;
     let imports = imports(engine, &component)?;
-    Ok(Compiled { manifest, imports, component })
+    Ok(Compiled { manifest, imports, signers, component })
 }
 
 fn imports(engine: &PluginEngine, component: &Component) -> Result<BTreeSet<Import>, NotAPlugin> {

@@ -4,8 +4,12 @@ use super::component::{self, NotAPlugin, import_of};
 use super::grants;
 use super::manifest::{Import, Manifest};
 use super::settings::{InvalidSettings, PluginSettings};
+use super::signature::signers;
 use std::collections::BTreeSet;
 use wasmparser::{Parser, Payload};
+
+/// What a component lacks that the tenant asks for.
+pub(super) const NOT_SIGNED: &str = "the component is not signed by any of the keys that the tenant asks for";
 
 /// One thing that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,11 @@ pub fn fit(component: &[u8], settings: &PluginSettings) -> (Option<Manifest>, Ve
             Some((key, message)) => Misfit { key: Some(key.to_owned()), message: message.to_owned() },
             None => Misfit { key: None, message: line },
         }));
+    }
+    match signers(component) {
+        Ok(signers) if settings.accepts(&signers) => {}
+        Ok(_) => misfits.push(Misfit { key: Some("signed_by".to_owned()), message: NOT_SIGNED.to_owned() }),
+        Err(error) => misfits.push(not_a_plugin(error.into())),
     }
     match imports(component).map(|imports| grants::decide(&manifest, &imports, &settings.grants)) {
         Ok(Ok(_)) => {}

@@ -33,6 +33,7 @@ pub struct Revision {
     pub limits: Option<Limits>,
     pub on_error: Option<OnError>,
     pub isolation: Option<Isolation>,
+    pub signed_by: Option<Vec<String>>,
     pub secrets: Option<BTreeMap<String, Secret>>,
 }
 
@@ -45,6 +46,7 @@ impl Revision {
         settings.limits = self.limits.unwrap_or_else(|| std::mem::take(&mut settings.limits));
         settings.on_error = self.on_error.unwrap_or(settings.on_error);
         settings.isolation = self.isolation.unwrap_or(settings.isolation);
+        settings.signed_by = self.signed_by.unwrap_or_else(|| std::mem::take(&mut settings.signed_by));
         plugin.secrets = self.secrets.unwrap_or_else(|| std::mem::take(&mut plugin.secrets));
     }
 }

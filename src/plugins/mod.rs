@@ -25,6 +25,7 @@ mod registry;
 mod reload;
 mod schedule;
 pub mod settings;
+pub mod signature;
 mod state;
 mod stats;
 mod transcript;

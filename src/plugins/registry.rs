@@ -6,6 +6,7 @@
 
 use super::component::{Compiled, NotAPlugin, compile};
 use super::engine::{EngineError, EngineSettings, PluginEngine};
+use super::fit::NOT_SIGNED;
 use super::grants;
 use super::instance::{Failure, Version};
 use super::manifest::{Hook, Manifest};
@@ -428,6 +429,9 @@ impl Plugins {
         let unusable = |why: String| Failure::Unusable(why);
         let compiled = self.compiled(&wanted.sha256).await?;
         wanted.settings.check(&compiled.manifest).map_err(|error| unusable(error.to_string()))?;
+        if !wanted.settings.accepts(&compiled.signers) {
+            return Err(unusable(NOT_SIGNED.to_owned()));
+        }
         let granted = grants::decide(&compiled.manifest, &compiled.imports, &wanted.settings.grants)
             .map_err(|error| unusable(error.to_string()))?;
         let limits = wanted.settings.limits.clone();

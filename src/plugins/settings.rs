@@ -1,6 +1,7 @@
 //! What a tenant says of a plugin: its configuration, what it is granted, its limits, what follows from its errors.
 
 use super::manifest::{EffectKind, Hook, Import, Manifest};
+use super::signature::Signer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -19,6 +20,9 @@ pub struct PluginSettings {
     pub limits: Limits,
     pub on_error: OnError,
     pub isolation: Isolation,
+    /// Public keys, 64 hex digits each; the component must be signed by one of them. Empty asks for no signature.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<String>,
 }
 
 /// What the tenant allows. A plugin gets what it wants and is granted, no more.
@@ -157,6 +161,11 @@ impl PluginSettings {
         let mut wrong = Vec::new();
         self.limits.wrong(&mut wrong);
         let has = manifest.hooks();
+        for (index, key) in self.signed_by.iter().enumerate() {
+            if Signer::parse(key).is_none() {
+                wrong.push(format!("signed_by[{index}]: must be 64 hex digits, as \"rijan plugin key\" prints them"));
+            }
+        }
         for hook in self.hooks.iter().flatten() {
             if !has.contains(hook) {
                 wrong.push(format!("hooks: {} has no hook {:?}", manifest.name, hook.as_str()));
@@ -174,6 +183,12 @@ impl PluginSettings {
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(InvalidSettings(wrong)) }
+    }
+
+    /// Whether one of those who signed is one that the tenant asks for.
+    pub fn accepts(&self, signers: &[Signer]) -> bool {
+        let asked = self.signed_by.iter().filter_map(|key| Signer::parse(key));
+        self.signed_by.is_empty() || asked.into_iter().any(|asked| signers.contains(&asked))
     }
 
     /// The hooks in use.

@@ -101,8 +101,20 @@ const WEBHOOK: [&str; 13] = [
     "devices",
     "format",
 ];
-const PLUGIN: [&str; 11] =
-    ["name", "file", "sha256", "enabled", "hooks", "config", "grants", "limits", "on_error", "isolation", "secrets"];
+const PLUGIN: [&str; 12] = [
+    "name",
+    "file",
+    "sha256",
+    "enabled",
+    "hooks",
+    "config",
+    "grants",
+    "limits",
+    "on_error",
+    "isolation",
+    "signed_by",
+    "secrets",
+];
 const GRANTS: [&str; 5] = ["imports", "effects", "hosts", "secrets", "devices"];
 const ON_ERROR: [&str; 3] = ["inbound", "outbound", "webhook"];
 
@@ -274,6 +286,7 @@ fn plugin(section: &Section<'_>) -> Option<Plugin> {
         limits: section.typed_section("limits", &limits).unwrap_or_default(),
         on_error: section.typed_section("on_error", &ON_ERROR).unwrap_or_default(),
         isolation: section.typed("isolation").unwrap_or_default(),
+        signed_by: section.typed("signed_by").unwrap_or_default(),
     };
     for granted in &settings.grants.secrets {
         if !secrets.contains_key(granted) {

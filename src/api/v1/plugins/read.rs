@@ -48,6 +48,8 @@ pub(in crate::api) struct Shown {
     limits: Limits,
     on_error: OnError,
     isolation: Isolation,
+    /// Public keys of which one must have signed the component; empty asks for no signature.
+    signed_by: Vec<String>,
     #[serde(flatten)]
     figures: Counted,
     kv: KvShown,
@@ -176,6 +178,7 @@ impl From<Status> for Shown {
             limits: settings.limits,
             on_error: settings.on_error,
             isolation: settings.isolation,
+            signed_by: settings.signed_by,
             figures: Counted::of(status.figures, status.idle_instances),
             managed_by: row.managed_by,
             from_file: row.file.is_some(),

@@ -9,6 +9,7 @@ use crate::api::fields::Fields;
 use crate::domain::secret::Secret;
 use crate::plugins::manifest::Hook;
 use crate::plugins::settings::{Grants, Isolation, Limits, OnError};
+use crate::plugins::signature::Signer;
 use crate::plugins::{PLUGINS_PER_TENANT_MAX, Revision};
 use axum::extract::State;
 use serde_json::json;
@@ -16,7 +17,9 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 const SECRETS_MAX: usize = 64;
-const KEYS: [&str; 8] = ["position", "hooks", "config", "grants", "limits", "on_error", "isolation", "secrets"];
+const SIGNERS_MAX: usize = 16;
+const KEYS: [&str; 9] =
+    ["position", "hooks", "config", "grants", "limits", "on_error", "isolation", "signed_by", "secrets"];
 
 /// A section that is given replaces what was there whole; one that is left out stays.
 #[derive(ToSchema)]
@@ -39,6 +42,9 @@ pub(in crate::api) struct PluginRevision {
     on_error: OnError,
     #[schema(required = false)]
     isolation: Isolation,
+    /// Public keys of which one must have signed the component; empty asks for no signature.
+    #[schema(required = false, max_items = 16)]
+    signed_by: Vec<String>,
     /// Secrets that it may read when `grants.secrets` names them. Stored encrypted and never shown.
     #[schema(required = false)]
     secrets: BTreeMap<String, String>,
@@ -79,6 +85,10 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
         "fresh" => Ok(Isolation::Fresh),
         _ => Err("must be reused or fresh"),
     };
+    let signer = |key: &str| match Signer::parse(key) {
+        Some(_) => Ok(key.to_ascii_lowercase()),
+        None => Err("must be 64 hex digits, as \"rijan plugin key\" prints them"),
+    };
     let secrets = fields.texts("secrets", SECRETS_MAX);
     let revision = Revision {
         position: fields.whole("position", 0..=last).and_then(|position| usize::try_from(position).ok()),
@@ -88,6 +98,7 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
         limits: fields.section::<Limits>("limits"),
         on_error: fields.section::<OnError>("on_error"),
         isolation: fields.parsed("isolation", false, isolation),
+        signed_by: fields.list("signed_by", 0..=SIGNERS_MAX, signer),
         secrets: secrets.map(|all| all.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()),
     };
     fields.finish()?;
@@ -104,6 +115,7 @@ fn named(revision: &Revision) -> Vec<&'static str> {
         revision.limits.is_some(),
         revision.on_error.is_some(),
         revision.isolation.is_some(),
+        revision.signed_by.is_some(),
         revision.secrets.is_some(),
     ];
     KEYS.into_iter().zip(given).filter(|(_, given)| *given).map(|(key, _)| key).collect()
