@@ -94,11 +94,8 @@ async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
         PluginCommand::Build(build) => Ok((built(&super::build(&build.folder, build.output.as_deref())?), true)),
         PluginCommand::Inspect(inspect) => {
             let (_, component) = read(&inspect.file)?;
-            let text = if inspect.json {
-                serde_json::to_string_pretty(&as_json(&component))?
-            } else {
-                inspected(&component)
-            };
+            let text =
+                if inspect.json { serde_json::to_string_pretty(&as_json(&component))? } else { inspected(&component) };
             Ok((text, true))
         }
     }
@@ -107,6 +104,7 @@ async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
 fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Component)> {
     let named = || file.display().to_string();
     let bytes = std::fs::read(file).with_context(named)?;
+    crate::plugins::read_manifest(&bytes).with_context(named)?;
     let component = Component::read(&bytes).with_context(named)?;
     Ok((bytes, component))
 }
