@@ -143,6 +143,14 @@ impl App {
         Ok(Self { address, api, stop_listening, stop_working, listener, workers })
     }
 
+    pub fn plugins(&self) -> &Plugins {
+        &self.api.plugins
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.api.store
+    }
+
     /// Stops taking requests, finishes what is in flight, closes the devices' connections, flushes the store. Returns
     /// whether everything ended as it should.
     pub async fn stop(self) -> bool {

@@ -32,6 +32,13 @@ pub enum BuildError {
     File { path: PathBuf, source: io::Error },
 }
 
+impl BuildError {
+    /// Whether the author's machine lacks a toolchain; the text says which, and how to get it.
+    pub fn is_missing_tool(&self) -> bool {
+        matches!(self, Self::Tool(ToolError::Missing { .. }))
+    }
+}
+
 /// A component that was built and written.
 #[derive(Debug)]
 pub struct Built {
@@ -79,7 +86,7 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<Built, BuildError> 
     let bytes = component::with_manifest(bytes, &manifest)?;
     let component = Component::read(&bytes)?;
     let file = output.map_or_else(|| folder.join(format!("{}.wasm", manifest.name)), Path::to_owned);
-    write(&file, &bytes).map_err(at(&file))?;
+    replace(&file, &bytes).map_err(at(&file))?;
     Ok(Built { language, file, component })
 }
 
@@ -104,6 +111,15 @@ fn language_of(folder: &Path) -> Result<Language, BuildError> {
             Err(BuildError::TwoLanguages { folder: folder.to_owned(), first: first.mark(), second: second.mark() })
         }
     }
+}
+
+/// Writes a file whole: who reads it meanwhile gets the one before.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    write(&part, bytes)?;
+    std::fs::rename(&part, path)
 }
 
 /// Writes a file and the folders above it, unless it is there with these bytes: what is unchanged is not built again.

@@ -125,7 +125,7 @@ pub(super) fn settings(file: &Path) -> anyhow::Result<(PluginSettings, BTreeMap<
 }
 
 /// All that it asks for is granted, and its configuration is what the schema says of one that nobody wrote.
-pub(super) fn generous(manifest: &Manifest) -> PluginSettings {
+pub fn generous(manifest: &Manifest) -> PluginSettings {
     let properties = manifest.config.schema.as_ref().and_then(|schema| schema.get("properties"));
     let known = |(key, form): (&String, &Value)| form.get("default").map(|value| (key.clone(), value.clone()));
     let config: Map<String, Value> =

@@ -132,6 +132,7 @@ async fn answer(command: &PluginCommand) -> anyhow::Result<(String, bool)> {
 fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Component)> {
     let named = || file.display().to_string();
     let bytes = std::fs::read(file).with_context(named)?;
+    crate::plugins::read_manifest(&bytes).with_context(named)?;
     let component = Component::read(&bytes).with_context(named)?;
     Ok((bytes, component))
 }

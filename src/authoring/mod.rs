@@ -20,5 +20,6 @@ mod suite;
 mod toolchain;
 
 pub use build::{BuildError, Built, build};
+pub use check::generous;
 pub use component::{Component, ComponentError};
 pub use project::{Language, NewError, new};

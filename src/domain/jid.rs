@@ -18,6 +18,10 @@ pub enum InvalidAddress {
     Empty,
     #[error("is not a phone number of {PHONE_DIGITS_MIN} to {PHONE_DIGITS_MAX} digits in international form")]
     Phone,
+    #[error(
+        "begins with 0; write the number in international form, for example 6281234567890 in place of 081234567890"
+    )]
+    National,
     #[error("has an unknown server after \"@\"; use s.whatsapp.net, lid or g.us")]
     Server,
     #[error("is not a group id")]
@@ -48,6 +52,15 @@ impl ChatId {
             "g.us" => Err(InvalidAddress::Group),
             _ => Err(InvalidAddress::Server),
         }
+    }
+
+    /// As a person writes it: a number in its national form is refused, because WhatsApp would take it for another one.
+    pub fn parse_written(text: &str) -> Result<Self, InvalidAddress> {
+        let chat = Self::parse(text)?;
+        if chat.phone().is_some_and(|phone| phone.starts_with('0')) {
+            return Err(InvalidAddress::National);
+        }
+        Ok(chat)
     }
 
     pub fn as_str(&self) -> &str {
@@ -165,6 +178,7 @@ mod tests {
         assert_eq!(ChatId::parse("  "), Err(InvalidAddress::Empty));
         assert_eq!(ChatId::parse("abc"), Err(InvalidAddress::Phone));
         assert_eq!(ChatId::parse("123"), Err(InvalidAddress::Phone));
+        assert_eq!(ChatId::parse_written("0812 3456 7890"), Err(InvalidAddress::National));
         assert_eq!(ChatId::parse("6281234567890@example.com"), Err(InvalidAddress::Server));
         assert_eq!(ChatId::parse("x@g.us"), Err(InvalidAddress::Group));
         assert_eq!(ChatId::parse("6281234567890\u{0}@s.whatsapp.net"), Err(InvalidAddress::Phone));

@@ -263,7 +263,7 @@ fn merge(target: &mut Value, patch: &Value) {
 
 /// A recipient as a plugin writes it: a phone number, a contact id or a JID.
 pub(super) fn recipient(to: &str) -> Result<ChatId, Unusable> {
-    ChatId::parse(to).map_err(|error| unusable(format!("the recipient {to:?} {error}")))
+    ChatId::parse_written(to).map_err(|error| unusable(format!("the recipient {to:?} {error}")))
 }
 
 /// What a plugin wants sent, as the outbox holds it.

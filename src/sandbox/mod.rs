@@ -1,9 +1,11 @@
 //! The product without a phone: the simulator, a gateway, a demo tenant with a device linked through real pairing, a
-//! contact who answers, and a webhook receiver that shows what it got. Only in builds with the feature `sandbox`.
+//! contact who answers, a plugin that is built anew when it is saved, and a webhook receiver that shows what it got. Only in
+//! builds with the feature `sandbox`.
 //!
-//! Everything is done over HTTP, as a user would do it: what works here works with curl.
+//! Everything but the plugin's file is done over HTTP, as a user would do it: what works here works with curl.
 
 mod client;
+mod plugin;
 mod receiver;
 mod setup;
 mod story;
@@ -31,6 +33,12 @@ pub struct Options {
     /// A simulator that already runs, so that its phones outlive this gateway.
     #[arg(long)]
     simulator_url: Option<url::Url>,
+    /// The plugin's project, made there when the folder is not; one in Rust, in the data folder, when left out.
+    #[arg(long, value_name = "DIR")]
+    plugin: Option<PathBuf>,
+    /// Neither build nor install a plugin.
+    #[arg(long, conflicts_with = "plugin")]
+    no_plugin: bool,
     /// Print one JSON line with every address and key, for scripts.
     #[arg(long)]
     json: bool,

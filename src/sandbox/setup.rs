@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::client::{Client, until};
+use super::plugin::Demo;
 use super::receiver::Receiver;
 use crate::app::App;
 use crate::config::{self, Sources};
@@ -31,6 +32,8 @@ pub(super) struct World {
 }
 
 pub(super) struct Sandbox {
+    /// Goes before the folder that it may be in.
+    pub(super) demo: Option<Demo>,
     app: App,
     _simulator: Option<Simulator>,
     /// Removed at the end, unless the folder was named.
@@ -91,7 +94,12 @@ impl Sandbox {
         phones.post("/accounts", json!({ "phone": CONTACT_PHONE, "name": CONTACT_NAME })).await?;
         let behaviour = json!({ "reply": CONTACT_REPLY });
         phones.post(&format!("/accounts/{CONTACT_PHONE}/behaviour"), behaviour).await?;
+        let demo = match options.no_plugin {
+            true => None,
+            false => Demo::start(options.plugin.as_deref(), &folder, &world, &app, show).await?,
+        };
         let sandbox = Self {
+            demo,
             app,
             _simulator: simulator,
             _folder: own,
@@ -155,14 +163,29 @@ impl Sandbox {
             "deviceId": self.world.device_id,
             "devicePhone": DEVICE_PHONE,
             "contactPhone": CONTACT_PHONE,
+            "plugin": self.plugin(),
         })
         .to_string()
+    }
+
+    fn plugin(&self) -> Option<Value> {
+        let demo = self.demo.as_ref()?;
+        let (name, version, sha256) = demo.served().serving?;
+        Some(json!({ "name": name, "version": version, "sha256": sha256, "folder": demo.folder }))
     }
 
     /// For a person: where everything is, and lines to paste.
     pub(super) fn introduced(&self) -> String {
         let (api, key, device) = (format!("http://{}", self.app.address), &self.world.api_key, &self.world.device_id);
         let simulator = self.simulator_url.trim_end_matches('/');
+        let answered = if self.demo.is_some() { ", and the plugin answers: look at the phone again" } else { "" };
+        let edit = self.demo.as_ref().map_or_else(String::new, |demo| {
+            format!(
+                "\n# the plugin that answered: change what it says in\n#   {}\n# save it, wait for \"it serves\" below, and \
+                 send the ping again\n",
+                demo.source().display()
+            )
+        });
         format!(
             "Rijan's sandbox is running. Press Ctrl-C to stop it.\n\n\
              gateway    {api}\nsimulator  {simulator}\nreceiver   http://{}\n\
@@ -175,11 +198,11 @@ impl Sandbox {
              -H 'Content-Type: application/json' -d '{{\"to\":\"{CONTACT_PHONE}\",\"text\":\"hello\"}}'\n\
              # what {CONTACT_NAME}'s phone shows\n\
              curl -s \"$SIMULATOR/accounts/{CONTACT_PHONE}/inbox?wait_ms=5000\"\n\
-             # {CONTACT_NAME} writes to the device; the webhook appears below\n\
+             # {CONTACT_NAME} writes to the device; the webhook appears below{answered}\n\
              curl -s $SIMULATOR/accounts/{CONTACT_PHONE}/messages -H 'Content-Type: application/json' \
              -d '{{\"to\":\"{DEVICE_PHONE}\",\"text\":\"ping\"}}'\n\
              # everything that happened\n\
-             curl -s $API/v1/devices/$DEVICE/events -H \"Authorization: Bearer $KEY\"\n",
+             curl -s $API/v1/devices/$DEVICE/events -H \"Authorization: Bearer $KEY\"\n{edit}",
             self.receiver_address, self.world.master_key
         )
     }

@@ -1,6 +1,7 @@
 //! The story that `--once` tells: every step does what a user would do and checks what a user would see.
 
-use super::client::until;
+use super::client::{PATIENCE, until};
+use super::plugin::Demo;
 use super::setup::{CONTACT_PHONE, DEVICE_PHONE, Sandbox};
 use anyhow::{Context, Result, ensure};
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,6 +40,10 @@ pub(super) async fn tell(sandbox: &Sandbox, capture: Option<&Path>) -> Result<()
     if let Some(file) = capture {
         let captured = json!({ "secret": sandbox.world.webhook_secret, "delivery": delivery });
         std::fs::write(file, captured.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+
+    if let Some(demo) = &sandbox.demo {
+        story.plugin(demo).await?;
     }
 
     story.kick("").await?;
@@ -84,6 +89,65 @@ impl Story<'_> {
         let code = json!({ "code": answer["data"]["pairing_code"] });
         sandbox.phones.post(&format!("/accounts/{SECOND_PHONE}/code"), code).await?;
         sandbox.is(&device, "connected").await
+    }
+
+    /// The plugin answers, also after it was edited, and after it was broken.
+    async fn plugin(&self, demo: &Demo) -> Result<()> {
+        let first = demo.served();
+        ensure!(first.serving.is_some(), "the plugin does not serve: {}", first.refused.unwrap_or_default());
+        if !demo.is_ours {
+            return Ok(());
+        }
+        let ms = self.answered("pong").await?;
+        self.says(&format!("plugin answered: \"pong\" on the contact's phone {ms} ms after \"ping\""));
+        let file = demo.source();
+        let source = std::fs::read_to_string(&file)?;
+        let edited = source.replace("reply(\"pong\")", "reply(\"pong, edited\")");
+        ensure!(edited != source, "{} answers no \"pong\"", file.display());
+
+        let saved = Instant::now();
+        std::fs::write(&file, &edited)?;
+        let second = demo.built_after(first.builds).await?;
+        let serves = saved.elapsed().as_secs_f64();
+        ensure!(second.refused.is_none(), "the edited plugin was not taken: {}", second.refused.unwrap_or_default());
+        let ms = self.answered("pong, edited").await?;
+        let built = second.took.as_secs_f64();
+        self.says(&format!(
+            "plugin edited and saved: serves after {serves:.2} s ({built:.2} s to build and swap), next answer in {ms} ms"
+        ));
+
+        std::fs::write(&file, format!("{edited}\nthis does not compile\n"))?;
+        let third = demo.built_after(second.builds).await?;
+        ensure!(third.refused.is_some(), "a source that does not compile was taken");
+        self.answered("pong, edited").await?;
+        self.says("plugin broken on purpose: not taken, the version before answers");
+        std::fs::write(&file, &edited)?;
+        let fourth = demo.built_after(third.builds).await?;
+        ensure!(fourth.refused.is_none(), "the mended plugin was not taken: {}", fourth.refused.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Milliseconds from the contact's "ping" to this answer on the contact's phone.
+    async fn answered(&self, answer: &str) -> Result<u128> {
+        let inbox = |after: u64| format!("/accounts/{CONTACT_PHONE}/inbox?after={after}&wait_ms=1000");
+        let last = |shown: &[Value]| shown.last().and_then(|one| one["seq"].as_u64());
+        let look = async |after: u64| -> Result<Vec<Value>> {
+            Ok(self.sandbox.phones.get(&inbox(after)).await?.as_array().cloned().unwrap_or_default())
+        };
+        let mut after = last(&look(0).await?).unwrap_or(0);
+        let began = Instant::now();
+        let ping = json!({ "to": DEVICE_PHONE, "text": "ping" });
+        self.sandbox.phones.post(&format!("/accounts/{CONTACT_PHONE}/messages"), ping).await?;
+        loop {
+            let shown = look(after).await?;
+            let says = |one: &&Value| one["text"].as_str().is_some_and(|text| text.starts_with("pong"));
+            if let Some(one) = shown.iter().find(says) {
+                ensure!(one["text"] == answer, "the plugin answered {}", one["text"]);
+                return Ok(began.elapsed().as_millis());
+            }
+            ensure!(began.elapsed() < PATIENCE, "the plugin did not answer {answer:?}");
+            after = last(&shown).unwrap_or(after);
+        }
     }
 
     async fn send(&self, text: &str) -> Result<String> {

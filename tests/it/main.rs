@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod at_rest;
+mod authoring;
 mod crash;
 mod damage;
 mod guests;

@@ -56,9 +56,9 @@ pub(in crate::api) async fn send_text(
     headers: HeaderMap,
     mut fields: Fields,
 ) -> Bare<Receipt> {
-    let to = fields.parsed("to", true, ChatId::parse);
+    let to = fields.parsed("to", true, ChatId::parse_written);
     let text = fields.text("text", 1..=TEXT_CHARS_MAX, true);
-    let mentions = fields.list("mentions", 0..=MENTIONS_MAX, ChatId::parse).unwrap_or_default();
+    let mentions = fields.list("mentions", 0..=MENTIONS_MAX, ChatId::parse_written).unwrap_or_default();
     let quoted_message_id = fields.text("quotedMessageId", 1..=MESSAGE_ID_CHARS_MAX, false);
     let idempotency_key = idempotency_key(&headers, &mut fields);
     fields.finish()?;

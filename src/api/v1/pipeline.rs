@@ -221,7 +221,7 @@ async fn read_message(
 ) -> Result<(Outgoing, Content), ApiError> {
     message.only(&["device", "to", "text"]);
     let device = device(api, &tenant.id, &mut message, true).await?;
-    let chat = message.parsed("to", true, ChatId::parse);
+    let chat = message.parsed("to", true, ChatId::parse_written);
     let text = message.text("text", 1..=TEXT_CHARS_MAX, true);
     fields.take_in(message);
     fields.finish()?;

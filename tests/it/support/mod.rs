@@ -51,7 +51,8 @@ impl Gateway {
 
     pub fn start_with(data: &Path, simulator: &Simulator, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rijan"))
-            .args(["sandbox", "--json", "--port", "0", "--receiver-port", "0", "--simulator-url", &simulator.url()])
+            .args(["sandbox", "--json", "--no-plugin", "--port", "0", "--receiver-port", "0"])
+            .args(["--simulator-url", &simulator.url()])
             .arg("--data")
             .arg(data)
             .args(flags)
