@@ -4,15 +4,15 @@
 //! tried with a first instance. Only when all of it holds is it written and swapped in; calls in flight finish on what they
 //! began with. What does not hold is told with its reason, and what served goes on.
 
-use super::component::{Compiled, NotAPlugin, compile};
+use super::component::{Compiled, NotAPlugin};
 use super::engine::{EngineError, EngineSettings, PluginEngine};
-use super::fit::NOT_SIGNED;
-use super::grants;
 use super::instance::{Failure, Version};
+use super::loading::entry_of;
 use super::manifest::{Hook, Manifest};
 use super::pipeline::{Entry, Pipeline, Standing};
+use super::rows::{spec, spec_of_row, wanted_of_row};
 use super::settings::{InvalidSettings, PluginSettings};
-use super::state::{Home, Media, Window};
+use super::state::Media;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, PluginKv};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 /// Plugins of one tenant; one more is refused.
@@ -35,7 +35,7 @@ pub struct Plugins(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) engine: PluginEngine,
     pub(super) store: Store,
-    egress: Egress,
+    pub(super) egress: Egress,
     pub(super) metrics: Arc<Metrics>,
     pipelines: ArcSwap<HashMap<TenantId, Arc<Pipeline>>>,
     /// Compiled components by hash, as long as somebody uses them.
@@ -43,7 +43,7 @@ pub(super) struct Inner {
     /// What components say of themselves, by hash: reading it takes the whole component from the store.
     pub(super) manifests: Mutex<HashMap<String, Manifest>>,
     /// What a rehearsal has laid out; in a gateway there is none.
-    media: ArcSwapOption<Media>,
+    pub(super) media: ArcSwapOption<Media>,
     /// One change at a time.
     changing: Arc<AsyncMutex<()>>,
 }
@@ -399,82 +399,6 @@ impl Plugins {
         Event::new(tenant.clone(), None, type_, self.0.store.clock().now_ms(), data)
     }
 
-    /// As the row says, without a trial: it held when it was written.
-    async fn restored(&self, row: PluginRow) -> Entry {
-        let (name, tenant) = (row.name.clone(), row.tenant.clone());
-        let settings = PluginSettings::from_json(&row.settings).unwrap_or_default();
-        let linked = match wanted_of_row(row) {
-            Ok(wanted) => self.linked(&tenant, &wanted).await,
-            Err(error) => Err(Failure::Unusable(error.to_string())),
-        };
-        match linked {
-            Ok(version) => entry_of(Arc::new(version)),
-            Err(failure) => {
-                tracing::error!(%tenant, plugin = name, error = %failure, "a plugin cannot run");
-                // Which hooks it had is not known: every one it may have fails as the tenant chose.
-                let hooks = settings.hooks.clone().map_or(Hook::ALL.to_vec(), |hooks| hooks.into_iter().collect());
-                Entry { name, settings, hooks, events: vec!["*".to_owned()], state: Standing::Broken(failure) }
-            }
-        }
-    }
-
-    /// Linked and tried.
-    async fn prepared(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Arc<Version>, Failure> {
-        let version = self.linked(tenant, wanted).await?;
-        version.canary().await?;
-        Ok(Arc::new(version))
-    }
-
-    async fn linked(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Version, Failure> {
-        let unusable = |why: String| Failure::Unusable(why);
-        let compiled = self.compiled(&wanted.sha256).await?;
-        wanted.settings.check(&compiled.manifest).map_err(|error| unusable(error.to_string()))?;
-        if !wanted.settings.accepts(&compiled.signers) {
-            return Err(unusable(NOT_SIGNED.to_owned()));
-        }
-        let granted = grants::decide(&compiled.manifest, &compiled.imports, &wanted.settings.grants)
-            .map_err(|error| unusable(error.to_string()))?;
-        let limits = wanted.settings.limits.clone();
-        let home = Arc::new(Home {
-            tenant: tenant.clone(),
-            plugin: wanted.name.clone(),
-            sha256: wanted.sha256.clone(),
-            granted,
-            fetches: Window::new(limits.fetches_per_minute),
-            sends: Window::new(limits.sends_per_minute),
-            limits,
-            secrets: wanted.secrets.clone(),
-            store: self.0.store.clone(),
-            egress: self.0.egress.clone(),
-            media: self.0.media.load_full(),
-        });
-        Version::link(&self.0.engine, compiled, wanted.settings.clone(), home)
-    }
-
-    /// From memory, from the cache of compiled code, or compiled now on a thread of its own.
-    pub(super) async fn compiled(&self, sha256: &str) -> Result<Arc<Compiled>, Failure> {
-        let known = || {
-            let mut all = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, compiled| compiled.strong_count() > 0);
-            all.get(sha256).and_then(Weak::upgrade)
-        };
-        if let Some(compiled) = known() {
-            return Ok(compiled);
-        }
-        let bytes = self.0.store.component(sha256).await.map_err(|error| match error {
-            StoreError::NotFound => Failure::Unusable(format!("there is no component {sha256}")),
-            other => Failure::Unusable(other.to_string()),
-        })?;
-        let engine = self.0.engine.clone();
-        let made: Result<Compiled, NotAPlugin> = tokio::task::spawn_blocking(move || compile(&engine, &bytes))
-            .await
-            .map_err(|error| Failure::Unusable(error.to_string()))?;
-        let compiled = Arc::new(made.map_err(|error| Failure::Unusable(error.to_string()))?);
-        let mut all = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(sha256.to_owned(), Arc::downgrade(&compiled));
-        Ok(compiled)
-    }
-
     fn swap_in(&self, tenant: &TenantId, entries: Vec<Entry>) {
         let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
         let served = self.pipeline(tenant);
@@ -546,16 +470,6 @@ pub enum KeepError {
     Store(#[from] StoreError),
 }
 
-fn entry_of(version: Arc<Version>) -> Entry {
-    Entry {
-        name: version.home.plugin.clone(),
-        settings: version.settings.clone(),
-        hooks: version.hooks.iter().copied().collect(),
-        events: version.manifest.hooks.inbound.clone(),
-        state: Standing::Serving(version),
-    }
-}
-
 /// The version that serves, when nothing of it is to change: its instances and counts go on.
 fn reusable(serving: Option<&Pipeline>, wanted: &Wanted) -> Option<Arc<Version>> {
     let entry = serving?.entries.iter().find(|entry| entry.name == wanted.name)?;
@@ -572,68 +486,4 @@ fn broken_as_before(serving: Option<&Pipeline>, wanted: &Wanted, row: Option<&Pl
     let untouched = row.enabled && row.sha256 == wanted.sha256 && row.secrets == wanted.secrets;
     let broken = matches!(entry.state, Standing::Broken(_)) && untouched && entry.settings == wanted.settings;
     broken.then(|| entry.clone())
-}
-
-fn wanted_of_row(row: PluginRow) -> Result<Wanted, StoreError> {
-    let settings =
-        PluginSettings::from_json(&row.settings).map_err(|_| StoreError::Corrupt { what: "a plugin's settings" })?;
-    Ok(Wanted {
-        name: row.name,
-        managed_by: row.managed_by,
-        enabled: row.enabled,
-        sha256: row.sha256,
-        file: row.file,
-        settings,
-        secrets: row.secrets,
-    })
-}
-
-/// What is to be written of a plugin; nothing when the row says it already.
-fn spec(wanted: &Wanted, row: Option<&PluginRow>, position: usize, inbound: bool) -> Option<PluginSpec> {
-    let settings = serde_json::to_value(&wanted.settings).unwrap_or_default();
-    let position = u32::try_from(position).unwrap_or(u32::MAX);
-    let previous = match row {
-        Some(row) if row.sha256 != wanted.sha256 => Some(row.sha256.clone()),
-        Some(row) => row.previous_sha256.clone(),
-        None => None,
-    };
-    let same = row.is_some_and(|row| {
-        row.sha256 == wanted.sha256
-            && row.position == position
-            && row.enabled == wanted.enabled
-            && row.managed_by == wanted.managed_by
-            && row.file == wanted.file
-            && row.settings == settings
-            && row.secrets == wanted.secrets
-            && row.reason.is_none()
-    });
-    (!same).then(|| PluginSpec {
-        name: wanted.name.clone(),
-        managed_by: wanted.managed_by.clone(),
-        position,
-        enabled: wanted.enabled,
-        inbound: inbound && wanted.enabled,
-        sha256: wanted.sha256.clone(),
-        previous_sha256: previous,
-        file: wanted.file.clone(),
-        settings,
-        secrets: wanted.secrets.clone(),
-        reason: None,
-    })
-}
-
-fn spec_of_row(row: PluginRow, inbound: bool) -> PluginSpec {
-    PluginSpec {
-        name: row.name,
-        managed_by: row.managed_by,
-        position: row.position,
-        enabled: row.enabled,
-        inbound,
-        sha256: row.sha256,
-        previous_sha256: row.previous_sha256,
-        file: row.file,
-        settings: row.settings,
-        secrets: row.secrets,
-        reason: row.reason,
-    }
 }
