@@ -133,7 +133,7 @@ func (e Error) Error() string {
 	}
 }
 
-// BadConfig says that the configuration cannot work: the plugin is disabled for the tenant. Only for lifecycle.Handle.
+// BadConfig says that the configuration cannot work: a version that says so does not come to serve. Only for lifecycle.Handle.
 func BadConfig(message string) error { return Error{types.MakePluginErrorBadConfig(message)} }
 
 // Temporary asks for another attempt, after the gateway's own pause.

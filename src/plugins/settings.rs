@@ -40,10 +40,10 @@ pub struct Grants {
 }
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:literal, $min:literal..=$max:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:literal, $min:literal..=$max:literal;)*) => {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
         #[serde(default, deny_unknown_fields)]
-        pub struct Limits { $($(#[$doc])* pub $name: $type,)* }
+        pub struct Limits { $($(#[doc = $doc])* pub $name: $type,)* }
 
         impl Default for Limits {
             fn default() -> Self {
@@ -52,8 +52,9 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// Name, default and range of every limit, for the documentation and its test.
-            pub const TABLE: &'static [(&'static str, u64, u64, u64)] = &[$((stringify!($name), $default, $min, $max),)*];
+            /// Name, default, range and meaning of every limit: the table of docs/plugins.md.
+            pub const TABLE: &'static [(&'static str, u64, u64, u64, &'static str)] =
+                &[$((stringify!($name), $default, $min, $max, concat!($($doc),*)),)*];
 
             fn wrong(&self, wrong: &mut Vec<String>) {
                 $(if !($min..=$max).contains(&self.$name) {
@@ -229,6 +230,25 @@ mod tests {
         for part in ["limits.call_ms", "no hook \"outbound\"", "config.word"] {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
+    }
+
+    #[test]
+    fn the_page_has_every_limit_as_it_is() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plugins.md");
+        let page = std::fs::read_to_string(file).expect("the page");
+        let rows = Limits::TABLE.iter().map(|(name, default, min, max, means)| {
+            format!("| `{name}` | {default} | {min} to {max} | {} |\n", means.trim())
+        });
+        let table: String =
+            ["| limit | default | range | |\n|---|---|---|---|\n".to_owned()].into_iter().chain(rows).collect();
+        let (before, rest) = page.split_once("<!-- limits -->\n").expect("where the table begins");
+        let (there, after) = rest.split_once("<!-- end -->").expect("where it ends");
+
+        if there != table {
+            std::fs::write(file, format!("{before}<!-- limits -->\n{table}<!-- end -->{after}")).expect("written");
+        }
+
+        assert!(there == table, "the limits of docs/plugins.md were out of date, and are written anew");
     }
 
     #[test]

@@ -474,8 +474,8 @@ pub mod rijan {
         }
       }
       /// "I could not decide." Effects and kv writes of the call are thrown away. Then:
-      /// - bad-config: the plugin is disabled for the tenant, the version before keeps serving if there
-      ///   is one; only `init` should return it;
+      /// - bad-config: from `init` of a version that is to serve, it is refused, and the version before
+      ///   keeps serving if there is one; anywhere else as permanent. Only `init` should return it;
       /// - temporary: an event, a format or a tick is tried again after `retry-after-ms`, and falls to the
       ///   hook's `on_error` when its attempts are used up; an outbound message is not kept waiting and
       ///   falls to `on_error` at once;
