@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the ready plugins and the four examples into a folder where tests find them.
+# Builds the ready plugins, the four examples and the hostile guest of the tests into a folder where tests find them.
 #
 #   plugins/build.sh            what the toolchains here allow; a missing one is named, its example skipped
 #   plugins/build.sh --all      everything, or an error
@@ -34,6 +34,7 @@ for manifest in plugins/*/rijan-plugin.toml; do
     folder="$(dirname "$manifest")"
     build "$folder" "$(basename "$folder")"
 done
+build tests/guests/hostile hostile
 for language in rust go js python; do
     build "examples/plugins/$language" "$language"
 done
