@@ -56,7 +56,7 @@ export const inbound = {
       case 'find': return pass(reply(JSON.parse(find('/sender/contactId') ?? '"?"')));
       case 'data': return pass(reply(JSON.parse(eventData()).sender?.contactId ?? '?'));
       case 'time': return pass(reply(String(now())));
-      case 'dice': return pass(reply(String(1 + (next() % 6))));
+      case 'dice': return pass(reply(String(1 + ((next() >>> 0) % 6))));
       case 'thanks': return pass({ tag: 'react', val: '🙏' }, { tag: 'mark-read' });
       case 'echo ...': return pass(reply(rest));
       case 'count ...':
