@@ -46,7 +46,7 @@ pub enum Failure {
     Trapped(String),
     #[error("the plugin took longer than {0} ms and was ended")]
     TimedOut(u32),
-    #[error("no instance of the plugin was free within {0} ms")]
+    #[error("no instance of the plugin was free long enough within {0} ms")]
     Busy(u32),
     #[error("the plugin failed too often and is left alone for a while")]
     Tripped,
@@ -343,16 +343,19 @@ impl Version {
 
     async fn call_in_time(&self, ask: Ask<'_>, call: Call, keep: Keep) -> (Result<Answer, Failure>, Call) {
         let limit = self.settings.limits.call_ms;
-        let until = tokio::time::Instant::now() + self.call_time();
+        let (began, longest) = (tokio::time::Instant::now(), self.call_time());
+        let until = began + longest;
         // Never closed, so a place comes or the time of the call runs out.
         let Ok(_place) = tokio::time::timeout_at(until, self.places.acquire()).await else {
             return (Err(Failure::Busy(limit)), call);
         };
+        // What had not even half of its time for itself says nothing of the plugin.
+        let ended = if began.elapsed() > longest / 2 { Failure::Busy(limit) } else { Failure::TimedOut(limit) };
         let (subject, document, lines) = (call.subject.clone(), call.document.clone(), call.lines.clone());
         match tokio::time::timeout_at(until, self.call_instance(ask, call, keep)).await {
             Ok((answer, call)) => (answer, call),
             // The future is gone, and with it the instance that was still in the guest.
-            Err(_) => (Err(Failure::TimedOut(limit)), Call { lines, ..Call::new(subject, document) }),
+            Err(_) => (Err(ended), Call { lines, ..Call::new(subject, document) }),
         }
     }
 

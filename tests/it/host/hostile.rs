@@ -328,10 +328,13 @@ async fn a_call_that_waits_in_vain_is_busy_and_not_held_against_the_plugin() {
     let world = with(settings).await;
 
     let (first, second) =
-        tokio::join!(world.decide(world.event("1", "sleep")), world.decide(world.event("2", "answer")));
+        tokio::join!(world.decide(world.event("1", "sleep")), world.decide(world.event("2", "sleep")));
 
     assert_eq!(failure(&first).0, "timeout");
-    assert_eq!(failure(&second), ("busy".into(), "no instance of the plugin was free within 500 ms".into()));
+    assert_eq!(
+        failure(&second),
+        ("busy".into(), "no instance of the plugin was free long enough within 500 ms".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
