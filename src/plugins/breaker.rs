@@ -11,8 +11,11 @@ enum State {
     Open {
         until: UnixMs,
     },
-    /// One call is trying; the others still wait.
-    Trying,
+    /// One call is trying; the others still wait. One that is never heard of again, because its caller went away, is
+    /// followed by another at `until`.
+    Trying {
+        until: UnixMs,
+    },
 }
 
 /// One per plugin version. Errors in a row trip it; one success closes it.
@@ -32,11 +35,11 @@ impl Breaker {
     pub(super) fn admits(&mut self, now: UnixMs) -> bool {
         match self.state {
             State::Closed { .. } => true,
-            State::Open { until } if now >= until => {
-                self.state = State::Trying;
+            State::Open { until } | State::Trying { until } if now >= until => {
+                self.state = State::Trying { until: now.saturating_add(self.open_ms) };
                 true
             }
-            State::Open { .. } | State::Trying => false,
+            State::Open { .. } | State::Trying { .. } => false,
         }
     }
 
@@ -48,7 +51,7 @@ impl Breaker {
     pub(super) fn failed(&mut self, now: UnixMs) -> bool {
         let errors = match self.state {
             State::Closed { errors } => errors + 1,
-            State::Trying => self.errors_max,
+            State::Trying { .. } => self.errors_max,
             State::Open { .. } => return false,
         };
         let was_closed = matches!(self.state, State::Closed { .. });
@@ -85,6 +88,16 @@ mod tests {
         breaker.succeeded();
 
         assert!(breaker.admits(2_000) && !breaker.is_tripped());
+    }
+
+    #[test]
+    fn a_try_that_is_never_heard_of_again_is_followed_by_another() {
+        let mut breaker = Breaker::new(1, 1_000);
+        assert!(breaker.failed(0));
+        assert!(breaker.admits(1_000), "its caller goes away before it ends");
+
+        assert!(!breaker.admits(1_999));
+        assert!(breaker.admits(2_000));
     }
 
     #[test]

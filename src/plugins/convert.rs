@@ -3,9 +3,10 @@
 
 use super::bindings::types::{self, Content as WitContent, Sendable};
 use super::bindings::{inbound, outbound};
+use super::instance::cut;
 use crate::domain::event::Event;
 use crate::domain::jid::{ChatId, PhoneNumber};
-use crate::domain::outgoing::{ContactCard, Content, TEXT_CHARS_MAX};
+use crate::domain::outgoing::{ContactCard, Content, MENTIONS_MAX, TEXT_CHARS_MAX};
 use serde_json::{Map, Value, json};
 
 /// Members of an event's data that say what it is and not what it carries; a patch leaves them.
@@ -17,6 +18,16 @@ const TAG_CHARS_MAX: usize = 64;
 /// Bytes that `extra` may have after a patch.
 const EXTRA_BYTES_MAX: usize = 64 << 10;
 const CONTACTS_MAX: usize = 50;
+/// Bytes of a content that is not text, as JSON.
+const CONTENT_BYTES_MAX: usize = 256 << 10;
+/// Levels of JSON from a plugin. A document that holds it is read again by parsers that stop at 128.
+const JSON_LEVELS_MAX: usize = 32;
+/// Characters of a place's name or address, or a contact's name.
+const NAME_CHARS_MAX: usize = 1_000;
+const VCARD_CHARS_MAX: usize = 65_536;
+const MESSAGE_ID_CHARS_MAX: usize = 128;
+/// The longest emoji are sequences of about a dozen characters.
+const EMOJI_CHARS_MAX: usize = 32;
 
 fn text(data: &Value, key: &str) -> Option<String> {
     data.get(key).and_then(Value::as_str).map(str::to_owned)
@@ -139,7 +150,8 @@ pub(super) fn event(event: &Event) -> types::Event {
 pub(super) struct Unusable(pub(super) String);
 
 fn unusable(why: impl Into<String>) -> Unusable {
-    Unusable(why.into())
+    // It may quote what the plugin said.
+    Unusable(cut(&why.into()))
 }
 
 /// Whether a patch takes away what was said: then it is gone from the raw form too.
@@ -172,11 +184,70 @@ fn limited(text: &str) -> Result<String, Unusable> {
     Ok(text.to_owned())
 }
 
+/// At most so many characters, and, when it has to say something, at least one.
+fn short(what: &str, text: &str, chars_min: usize, chars_max: usize) -> Result<String, Unusable> {
+    let count = text.chars().take(chars_max + 1).count();
+    if !(chars_min..=chars_max).contains(&count) {
+        return Err(unusable(format!("{what} must have {chars_min} to {chars_max} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// A reaction's emoji; empty takes the reaction back.
+pub(super) fn emoji(text: &str) -> Result<String, Unusable> {
+    short("an emoji", text, 0, EMOJI_CHARS_MAX)
+}
+
+/// The id of the message that a message answers.
+pub(super) fn quoted(new: &types::NewMessage) -> Result<Option<String>, Unusable> {
+    new.reply_to.as_deref().map(message_id).transpose()
+}
+
+fn message_id(text: &str) -> Result<String, Unusable> {
+    short("the id of a message", text, 1, MESSAGE_ID_CHARS_MAX)
+}
+
+fn on_earth(at: &types::Location) -> Result<(), Unusable> {
+    // Neither holds of a number that is none.
+    if !(-90.0..=90.0).contains(&at.latitude) || !(-180.0..=180.0).contains(&at.longitude) {
+        return Err(unusable("a location lies outside of -90..90, -180..180"));
+    }
+    for text in [&at.name, &at.address].into_iter().flatten() {
+        short("a location's name or address", text, 0, NAME_CHARS_MAX)?;
+    }
+    Ok(())
+}
+
+/// A JSON text of a plugin.
+fn parsed(what: &str, text: &str, bytes_max: usize) -> Result<Value, Unusable> {
+    if text.len() > bytes_max {
+        return Err(unusable(format!("{what} has more than {bytes_max} bytes")));
+    }
+    let value: Value = serde_json::from_str(text).map_err(|_| unusable(format!("{what} is no JSON")))?;
+    if deeper_than(&value, JSON_LEVELS_MAX) {
+        return Err(unusable(format!("{what} has more than {JSON_LEVELS_MAX} levels")));
+    }
+    Ok(value)
+}
+
+/// The parser's own limit bounds the recursion.
+fn deeper_than(value: &Value, levels: usize) -> bool {
+    let below = |value: &Value| levels == 0 || deeper_than(value, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().any(below),
+        Value::Object(members) => members.values().any(below),
+        _ => false,
+    }
+}
+
 fn content_members(content: &WitContent) -> Result<Map<String, Value>, Unusable> {
     let members = match content {
         WitContent::Text(text) => json!({ "type": "text", "text": limited(text)? }),
-        WitContent::Location(at) => json!({ "type": "location", "latitude": at.latitude, "longitude": at.longitude,
-            "name": at.name, "address": at.address }),
+        WitContent::Location(at) => {
+            on_earth(at)?;
+            json!({ "type": "location", "latitude": at.latitude, "longitude": at.longitude,
+                "name": at.name, "address": at.address })
+        }
         WitContent::Contacts(cards) => {
             let contacts: Vec<Value> =
                 cards.iter().map(|card| json!({ "displayName": card.name, "vcard": card.vcard })).collect();
@@ -203,11 +274,15 @@ fn content_members(content: &WitContent) -> Result<Map<String, Value>, Unusable>
             json!({ "type": "interactive_reply", "replyId": reply.id, "title": reply.title })
         }
         WitContent::Other(other) => {
-            let value: Value = serde_json::from_str(&other.value)
-                .map_err(|_| unusable(format!("the content {:?} is no JSON", other.name)))?;
+            short("the name of a content", &other.name, 1, NAME_CHARS_MAX)?;
+            let value = parsed(&format!("the content {:?}", other.name), &other.value, CONTENT_BYTES_MAX)?;
             json!({ "type": other.name, "value": value })
         }
     };
+    let is_text = matches!(content, WitContent::Text(_));
+    if !is_text && members.to_string().len() > CONTENT_BYTES_MAX {
+        return Err(unusable(format!("a content has more than {CONTENT_BYTES_MAX} bytes")));
+    }
     match members {
         Value::Object(members) => Ok(members),
         _ => Ok(Map::new()),
@@ -220,17 +295,22 @@ fn tag(object: &mut Map<String, Value>, add: &[String], remove: &[String]) {
     }
     let mut tags = object.get("tags").map(|tags| texts(&json!({ "tags": tags }), "tags")).unwrap_or_default();
     tags.retain(|tag| !remove.contains(tag));
+    add_tags(&mut tags, add);
+    object.insert("tags".to_owned(), json!(tags));
+}
+
+/// Those that fit and are not there yet.
+pub(super) fn add_tags(tags: &mut Vec<String>, add: &[String]) {
     for tag in add {
         let fits = tags.len() < TAGS_MAX && !tag.is_empty() && tag.chars().count() <= TAG_CHARS_MAX;
         if fits && !tags.contains(tag) {
             tags.push(tag.clone());
         }
     }
-    object.insert("tags".to_owned(), json!(tags));
 }
 
 fn merge_extra(object: &mut Map<String, Value>, extra: &str) -> Result<(), Unusable> {
-    let patch: Value = serde_json::from_str(extra).map_err(|_| unusable("extra is no JSON"))?;
+    let patch = parsed("extra", extra, EXTRA_BYTES_MAX)?;
     if !patch.is_object() {
         return Err(unusable("extra is no JSON object"));
     }
@@ -278,13 +358,14 @@ pub(super) fn sendable(
                 text if text.is_empty() => return Err(unusable("a text to send is empty")),
                 text => text,
             },
-            mentions: mentions.iter().map(|jid| recipient(jid)).collect::<Result<_, _>>()?,
+            mentions: match mentions.len() {
+                0..=MENTIONS_MAX => mentions.iter().map(|jid| recipient(jid)).collect::<Result<_, _>>()?,
+                _ => return Err(unusable(format!("a text mentions more than {MENTIONS_MAX} people"))),
+            },
             quoted_message_id: reply_to,
         },
         Sendable::Location(at) => {
-            if !(-90.0..=90.0).contains(&at.latitude) || !(-180.0..=180.0).contains(&at.longitude) {
-                return Err(unusable("a location lies outside of -90..90, -180..180"));
-            }
+            on_earth(at)?;
             Content::Location {
                 latitude: at.latitude,
                 longitude: at.longitude,
@@ -299,8 +380,8 @@ pub(super) fn sendable(
             Content::Contacts { contacts: cards.iter().map(card).collect::<Result<_, _>>()? }
         }
         Sendable::Reaction(reaction) => Content::Reaction {
-            message_id: reaction.message_id.clone(),
-            emoji: reaction.emoji.clone(),
+            message_id: message_id(&reaction.message_id)?,
+            emoji: emoji(&reaction.emoji)?,
             from_me: false,
             participant: None,
         },
@@ -314,6 +395,8 @@ pub(super) fn sendable(
 }
 
 fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
+    short("a contact's name", &card.name, 0, NAME_CHARS_MAX)?;
+    short("a contact's vCard", card.vcard.as_deref().unwrap_or_default(), 0, VCARD_CHARS_MAX)?;
     match (&card.vcard, card.phones.first()) {
         (Some(vcard), _) => Ok(ContactCard { display_name: card.name.clone(), vcard: vcard.clone() }),
         (None, Some(phone)) => {

@@ -46,7 +46,7 @@ pub enum Failure {
     Trapped(String),
     #[error("the plugin took longer than {0} ms and was ended")]
     TimedOut(u32),
-    #[error("no instance of the plugin was free within {0} ms")]
+    #[error("no instance of the plugin was free long enough within {0} ms")]
     Busy(u32),
     #[error("the plugin failed too often and is left alone for a while")]
     Tripped,
@@ -56,6 +56,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What a plugin wants and may not have. It may quote what the plugin said, so it is cut.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self::RefusedEffect(cut(&why.into()))
+    }
+
     /// For traces and metrics.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -280,11 +285,16 @@ impl Version {
         })
     }
 
-    /// Starts an instance and keeps it: what fails here would have failed at the first event.
+    /// Starts an instance, in the time of a call, and keeps it: what fails here would have failed at the first event.
     pub(super) async fn canary(&self) -> Result<(), Failure> {
-        let live = self.start().await?;
-        self.put_back(live);
+        let longest = self.call_time();
+        let started = tokio::time::timeout(longest, self.start()).await;
+        self.put_back(started.map_err(|_| Failure::TimedOut(self.settings.limits.call_ms))??);
         Ok(())
+    }
+
+    fn call_time(&self) -> Duration {
+        Duration::from_millis(u64::from(self.settings.limits.call_ms))
     }
 
     pub(super) fn is_tripped(&self) -> bool {
@@ -311,17 +321,14 @@ impl Version {
         let took = began.elapsed();
         self.stats.called(took, answer.as_ref().err());
         let tripped_now = match &answer {
-            Ok(_) => {
-                self.breaker().succeeded();
-                false
-            }
             Err(failure) if failure.counts_against_it() => self.breaker().failed(now),
             // It answered, so it is well; a call that waited in vain says nothing.
             Err(Failure::Temporary { .. } | Failure::Permanent(_) | Failure::BadConfig(_)) => {
                 self.breaker().succeeded();
                 false
             }
-            Err(_) => false,
+            // Whether what it decided can be followed is yet to be seen.
+            Ok(_) | Err(_) => false,
         };
         Called { answer, call, took, tripped_now }
     }
@@ -335,13 +342,26 @@ impl Version {
     }
 
     async fn call_in_time(&self, ask: Ask<'_>, call: Call, keep: Keep) -> (Result<Answer, Failure>, Call) {
-        let subject = (call.subject.clone(), call.document.clone());
-        let longest = Duration::from_millis(u64::from(self.settings.limits.call_ms));
-        match tokio::time::timeout(longest, self.call_instance(ask, call, keep)).await {
+        let limit = self.settings.limits.call_ms;
+        let (began, longest) = (tokio::time::Instant::now(), self.call_time());
+        let until = began + longest;
+        // Never closed, so a place comes or the time of the call runs out.
+        let Ok(_place) = tokio::time::timeout_at(until, self.places.acquire()).await else {
+            return (Err(Failure::Busy(limit)), call);
+        };
+        // What had not even half of its time for itself says nothing of the plugin.
+        let ended = if began.elapsed() > longest / 2 { Failure::Busy(limit) } else { Failure::TimedOut(limit) };
+        let (subject, document, lines) = (call.subject.clone(), call.document.clone(), call.lines.clone());
+        match tokio::time::timeout_at(until, self.call_instance(ask, call, keep)).await {
             Ok((answer, call)) => (answer, call),
             // The future is gone, and with it the instance that was still in the guest.
-            Err(_) => (Err(Failure::TimedOut(self.settings.limits.call_ms)), Call::new(subject.0, subject.1)),
+            Err(_) => (Err(ended), Call { lines, ..Call::new(subject, document) }),
         }
+    }
+
+    /// What this version decided is followed: it is well.
+    pub(super) fn accepted(&self) {
+        self.breaker().succeeded();
     }
 
     /// What a decision of this version was refused for after the call, such as an effect that is not granted.
@@ -352,8 +372,6 @@ impl Version {
     }
 
     async fn call_instance(&self, ask: Ask<'_>, call: Call, keep: Keep) -> (Result<Answer, Failure>, Call) {
-        // Never closed, so a permit comes or the time of the call runs out.
-        let _place = self.places.acquire().await;
         let idle = if keep == Keep::Not { None } else { self.idle().pop() };
         let mut live = match idle {
             Some(live) => live,
@@ -447,6 +465,6 @@ pub(super) fn text(error: &wasmtime::Error) -> String {
     cut(&joined.replace(['\n', '\r'], " "))
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).collect()
 }

@@ -9,7 +9,7 @@ use crate::domain::secret::Secret;
 use crate::egress::Egress;
 use crate::store::Store;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
@@ -88,6 +88,28 @@ impl Document {
     }
 }
 
+/// What a call logs.
+#[derive(Clone, Default)]
+pub(super) struct Lines(Arc<Mutex<Vec<PluginLine>>>);
+
+impl Lines {
+    pub(super) fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    pub(super) fn push(&self, line: PluginLine) {
+        self.all().push(line);
+    }
+
+    pub(super) fn take(&self) -> Vec<PluginLine> {
+        std::mem::take(&mut *self.all())
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<PluginLine>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One call of a hook.
 pub(super) struct Call {
     /// The event, message or tick.
@@ -96,8 +118,8 @@ pub(super) struct Call {
     /// What earlier calls of this plugin wrote in the same run: seen, and committed with this one's.
     pub(super) earlier: Vec<KvWrite>,
     pub(super) writes: Vec<KvWrite>,
-    pub(super) lines: Vec<PluginLine>,
-    pub(super) lines_not_kept: u32,
+    /// Shared, so that they remain when the call is ended from outside.
+    pub(super) lines: Lines,
     pub(super) fetches: u32,
     /// Secrets it has read, to be blanked in what it logs.
     pub(super) revealed: Vec<Secret>,
@@ -114,8 +136,7 @@ impl Call {
             document,
             earlier: Vec::new(),
             writes: Vec::new(),
-            lines: Vec::new(),
-            lines_not_kept: 0,
+            lines: Lines::default(),
             fetches: 0,
             revealed: Vec::new(),
             in_init: false,

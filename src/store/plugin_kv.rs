@@ -45,7 +45,7 @@ impl Store {
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
                     "SELECT key FROM plugin_kv WHERE tenant_id = ?1 AND plugin = ?2 AND key >= ?3 \
-                     AND (?4 IS NULL OR key > ?4) AND substr(key, 1, length(?3)) = ?3 \
+                     AND (?4 IS NULL OR key > ?4) AND substr(CAST(key AS BLOB), 1, length(CAST(?3 AS BLOB))) = CAST(?3 AS BLOB) \
                      AND (expires_at IS NULL OR expires_at > ?5) ORDER BY key LIMIT ?6",
                 )?;
                 let keys = statement
@@ -76,7 +76,7 @@ impl Store {
                 let mut statement = conn.prepare_cached(
                     "SELECT key, is_text, substr(value, 1, ?7), length(value), version, expires_at FROM plugin_kv \
                      WHERE tenant_id = ?1 AND plugin = ?2 AND key >= ?3 \
-                     AND (?4 IS NULL OR key > ?4) AND substr(key, 1, length(?3)) = ?3 \
+                     AND (?4 IS NULL OR key > ?4) AND substr(CAST(key AS BLOB), 1, length(CAST(?3 AS BLOB))) = CAST(?3 AS BLOB) \
                      AND (expires_at IS NULL OR expires_at > ?5) ORDER BY key LIMIT ?6",
                 )?;
                 let values = params![tenant.as_str(), plugin, prefix, after, now, limit, bytes_max];
@@ -116,7 +116,7 @@ impl Store {
         self.db
             .write(move |tx| {
                 let gone = tx.execute(
-                    "DELETE FROM plugin_kv WHERE tenant_id = ?1 AND plugin = ?2 AND substr(key, 1, length(?3)) = ?3",
+                    "DELETE FROM plugin_kv WHERE tenant_id = ?1 AND plugin = ?2 AND substr(CAST(key AS BLOB), 1, length(CAST(?3 AS BLOB))) = CAST(?3 AS BLOB)",
                     params![tenant.as_str(), plugin, prefix],
                 )?;
                 recount(tx, tenant.as_str(), &plugin)?;

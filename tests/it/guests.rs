@@ -38,10 +38,21 @@ pub fn example(language: &str) -> Option<Vec<u8>> {
 
 pub fn rust_example() -> Vec<u8> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let file = BUILT.get_or_init(|| {
-        let file = guests().join("rust.wasm");
+    built(&BUILT, "examples/plugins/rust", "rust")
+}
+
+/// The plugin of `tests/guests` that attacks its host.
+pub fn hostile() -> Vec<u8> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    built(&BUILT, "tests/guests/hostile", "hostile")
+}
+
+/// In Rust, so it is built here when nobody has built it.
+fn built(once: &OnceLock<PathBuf>, project: &str, name: &str) -> Vec<u8> {
+    let file = once.get_or_init(|| {
+        let file = guests().join(format!("{name}.wasm"));
         if given().is_none() {
-            build("examples/plugins/rust", &file);
+            build(project, &file);
         }
         file
     });

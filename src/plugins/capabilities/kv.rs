@@ -9,6 +9,8 @@ use wasmtime::Result;
 
 const KEY_BYTES_MAX: usize = 512;
 const KEYS_PER_PAGE_MAX: u32 = 1_000;
+/// Bytes of keys and values that wait for the commit of one run, in memory; a write beyond them is `rate-limited`.
+const WAITING_BYTES_MAX: usize = 16 << 20;
 
 type Answer<T> = Result<Result<T, kv::Error>>;
 
@@ -94,7 +96,8 @@ impl Call {
     async fn write(&mut self, home: &Home, write: KvWrite) -> std::result::Result<(), kv::Error> {
         self.usable(write.key())?;
         let limits = &home.limits;
-        if self.writes.len() >= limits.kv_writes_per_call as usize {
+        let waiting: usize = self.earlier.iter().chain(&self.writes).chain([&write]).map(size).sum();
+        if self.writes.len() >= limits.kv_writes_per_call as usize || waiting > WAITING_BYTES_MAX {
             return Err(kv::Error::RateLimited);
         }
         if let KvWrite::Set { value, .. } | KvWrite::Cas { value, .. } = &write
@@ -117,23 +120,18 @@ impl Call {
         let mut known = true;
         let (mut keys, mut bytes) = (used.keys, used.bytes);
         for one in self.earlier.iter().chain(&self.writes).chain([write]) {
-            let size = match one {
-                KvWrite::Set { key, value, .. } | KvWrite::Cas { key, value, .. } => key.len() + value.bytes().len(),
-                KvWrite::Add { key, .. } => key.len() + "-9007199254740992".len(),
-                KvWrite::Delete { .. } => 0,
-            };
-            bytes += size as u64;
-            keys += u64::from(size > 0);
+            if !matches!(one, KvWrite::Delete { .. }) {
+                bytes += size(one) as u64;
+                keys += 1;
+            }
         }
         let full = keys > u64::from(limits.kv_keys) || bytes > u64::from(limits.kv_kib) << 10;
         if full {
-            // A key that is there takes no new place, and its old value makes room.
+            // A key that is there takes no new place, and its old value makes room: for one that is no longer.
             let before = self.seen(home, write.key()).await.map_err(|error| unavailable(&error))?;
-            known = before.is_some_and(|old| match write {
-                KvWrite::Set { value, .. } | KvWrite::Cas { value, .. } => {
-                    value.bytes().len() <= old.value.bytes().len()
-                }
-                _ => true,
+            known = before.is_some_and(|old| {
+                let room = old.value.bytes().len();
+                matches!(write.apply(Some(old)), Ok(Some(new)) if new.value.bytes().len() <= room)
             });
         }
         Ok(!full || known)
@@ -171,6 +169,15 @@ impl Call {
         keys.truncate(limit);
         let next = if more { keys.last().cloned() } else { None };
         Ok(kv::Page { keys, next })
+    }
+}
+
+/// Bytes that a write takes at the most.
+fn size(write: &KvWrite) -> usize {
+    match write {
+        KvWrite::Set { key, value, .. } | KvWrite::Cas { key, value, .. } => key.len() + value.bytes().len(),
+        KvWrite::Add { key, .. } => key.len() + "-9007199254740992".len(),
+        KvWrite::Delete { key } => key.len(),
     }
 }
 

@@ -19,6 +19,9 @@ use std::time::Duration;
 
 const DEDUPE_KEY_CHARS_MAX: usize = 200;
 const ROUTE_NAMES_MAX: usize = 100;
+const ROUTE_NAME_CHARS_MAX: usize = 200;
+/// Effects of one call, whatever they are; a call that returns more is refused before any of them is looked at.
+const EFFECTS_MAX: usize = 200;
 
 /// A message as an effect asks for it.
 struct Wish {
@@ -33,11 +36,11 @@ struct Wish {
 type Followed = (Vec<Value>, Option<Vec<String>>);
 
 fn refused(why: impl Into<String>) -> Failure {
-    Failure::RefusedEffect(why.into())
+    Failure::refused(why)
 }
 
 fn unusable(error: convert::Unusable) -> Failure {
-    Failure::RefusedEffect(error.to_string())
+    Failure::refused(error.to_string())
 }
 
 impl Pipeline {
@@ -50,6 +53,11 @@ impl Pipeline {
         effects: &[Effect],
     ) -> Result<Followed, Failure> {
         let Some(version) = self.entries[place].version() else { return Ok((Vec::new(), None)) };
+        if effects.len() > EFFECTS_MAX {
+            return Err(refused(format!("more than {EFFECTS_MAX} effects in one call")));
+        }
+        let messages = effects.iter().filter(|effect| !matches!(effect, Effect::Route(_) | Effect::Other(_))).count();
+        few_enough(version, messages)?;
         let (mut wishes, mut route) = (Vec::new(), None::<Vec<String>>);
         for effect in effects {
             match effect {
@@ -57,6 +65,10 @@ impl Pipeline {
                     granted(version, EffectKind::Route)?;
                     if names.len() > ROUTE_NAMES_MAX {
                         return Err(refused(format!("a route names more than {ROUTE_NAMES_MAX} webhooks")));
+                    }
+                    if names.iter().any(|name| name.chars().count() > ROUTE_NAME_CHARS_MAX) {
+                        let why = format!("a route names a webhook with more than {ROUTE_NAME_CHARS_MAX} characters");
+                        return Err(refused(why));
                     }
                     route = Some(match route {
                         Some(before) => before.into_iter().filter(|name| names.contains(name)).collect(),
@@ -100,7 +112,8 @@ impl Pipeline {
             Effect::React(emoji) => {
                 let message_id = message_id.ok_or_else(|| refused("the event is no message to react to"))?;
                 let from_me = event.data.get("fromMe").and_then(Value::as_bool).unwrap_or(false);
-                let content = Content::Reaction { message_id, emoji: emoji.clone(), from_me, participant: author() };
+                let emoji = convert::emoji(emoji).map_err(unusable)?;
+                let content = Content::Reaction { message_id, emoji, from_me, participant: author() };
                 (EffectKind::React, device?, here()?, content)
             }
             Effect::MarkRead => {
@@ -141,7 +154,8 @@ impl Pipeline {
             effect: EffectKind::Send,
             device: row.id,
             chat: convert::recipient(&new.to).map_err(unusable)?,
-            content: convert::sendable(&new.content, new.reply_to.clone(), &new.mentions).map_err(unusable)?,
+            content: convert::sendable(&new.content, convert::quoted(new).map_err(unusable)?, &new.mentions)
+                .map_err(unusable)?,
             dedupe_key: new.dedupe_key.clone(),
         })
     }
@@ -155,6 +169,7 @@ impl Pipeline {
         sends: &[&NewMessage],
     ) -> Result<Vec<Value>, Failure> {
         let Some(version) = self.entries[place].version() else { return Ok(Vec::new()) };
+        few_enough(version, sends.len())?;
         let mut wishes = Vec::with_capacity(sends.len());
         for new in sends {
             wishes.push(self.wished_send(run, version, None, new).await?);
@@ -167,9 +182,6 @@ impl Pipeline {
         let entry = &self.entries[place];
         let Some(version) = entry.version() else { return Ok(Vec::new()) };
         let limits = &version.home.limits;
-        if wishes.len() > limits.sends_per_call as usize {
-            return Err(refused(format!("more than {} messages in one call", limits.sends_per_call)));
-        }
         if !run.dry && !version.home.sends.take(wishes.len(), self.store.clock().now_ms()) {
             return Err(refused(format!("more than {} messages in a minute", limits.sends_per_minute)));
         }
@@ -211,6 +223,15 @@ impl Pipeline {
         let detail = json!({ "code": code, "message": message });
         run.trace(self, &self.entries[place], Hook::Outbound, "reject", detail, took);
     }
+}
+
+/// Before the store is asked about any of them.
+fn few_enough(version: &Version, messages: usize) -> Result<(), Failure> {
+    let most = version.home.limits.sends_per_call;
+    if messages > most as usize {
+        return Err(refused(format!("more than {most} messages in one call")));
+    }
+    Ok(())
 }
 
 fn granted(version: &Version, effect: EffectKind) -> Result<(), Failure> {

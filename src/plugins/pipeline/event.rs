@@ -61,7 +61,7 @@ impl Pipeline {
                     let Answer::Event(outcome) = told.answer else { continue };
                     match self.follow(run, place, &event, &outcome).await {
                         Ok((after, effects)) => {
-                            run.keep_writes(entry, told.writes);
+                            run.accept(entry, told.writes);
                             let detail = json!({ "effects": effects, "reason": reason(&outcome.verdict) });
                             run.trace(self, entry, Hook::Inbound, decision(&outcome.verdict), detail, told.took);
                             redacted |= matches!(&outcome.verdict, Verdict::Patch(p) if convert::replaces_content(p));

@@ -90,7 +90,7 @@ impl Pipeline {
                 let Answer::Format(said) = told.answer else { return Formatted::Form(Form::Default) };
                 match shaped(said) {
                     Ok((formatted, decision)) => {
-                        run.keep_writes(entry, told.writes);
+                        run.accept(entry, told.writes);
                         let detail = json!({ "webhook": webhook_id });
                         run.trace(self, entry, Hook::Webhook, decision, detail, told.took);
                         return formatted;
@@ -131,7 +131,7 @@ fn shaped(said: webhook::Formatted) -> Result<(Formatted, &'static str), Failure
         webhook::Formatted::Skip => return Ok((Formatted::Skip, "skip")),
         webhook::Formatted::Request(request) => request,
     };
-    let refused = |why: String| Failure::RefusedEffect(why);
+    let refused = |why: String| Failure::refused(why);
     let method = request.method.unwrap_or_else(|| "POST".to_owned()).to_ascii_uppercase();
     if !METHODS.contains(&method.as_str()) {
         return Err(refused(format!("the method {method:?} is none of POST, PUT, PATCH")));

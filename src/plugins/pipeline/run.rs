@@ -83,7 +83,7 @@ impl Run {
         call.shadow = self.dry;
         let called = if self.dry { version.try_out(ask, call).await } else { version.call(ask, call).await };
         let room = LINES_PER_RUN_MAX.saturating_sub(self.aftermath.lines.len());
-        self.aftermath.lines.extend(called.call.lines.into_iter().take(room));
+        self.aftermath.lines.extend(called.call.lines.take().into_iter().take(room));
         if !self.dry {
             let outcome = called.answer.as_ref().err().map_or("decided", Failure::kind);
             let seconds = called.took.as_secs_f64();
@@ -109,7 +109,11 @@ impl Run {
         own.flat_map(|changes| changes.writes.iter().cloned()).collect()
     }
 
-    pub(super) fn keep_writes(&mut self, entry: &Entry, writes: Vec<KvWrite>) {
+    /// A decision that is followed: what its call wrote is kept, and the plugin is well.
+    pub(super) fn accept(&mut self, entry: &Entry, writes: Vec<KvWrite>) {
+        if let Some(version) = entry.version().filter(|_| !self.dry) {
+            version.accepted();
+        }
         if writes.is_empty() {
             return;
         }

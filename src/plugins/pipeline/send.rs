@@ -117,27 +117,27 @@ impl Pipeline {
                 let Answer::Send(said) = told.answer else { return Asked::On(None) };
                 match said {
                     Said::Pass => {
-                        run.keep_writes(entry, told.writes);
+                        run.accept(entry, told.writes);
                         run.trace(self, entry, Hook::Outbound, "pass", json!({}), told.took);
                         return Asked::On(None);
                     }
                     Said::Reject(no) => {
                         let code: String = no.code.chars().take(CODE_CHARS_MAX).collect();
                         let message: String = no.message.chars().take(MESSAGE_CHARS_MAX).collect();
-                        run.keep_writes(entry, told.writes);
+                        run.accept(entry, told.writes);
                         self.tell_rejected(run, place, &code, &message, told.took);
                         return Asked::Rejected(Verdict::Rejected { plugin: entry.name.clone(), code, message });
                     }
                     Said::Patch(patch) => match convert::patched_content(content, &patch) {
                         Ok(after) => {
                             tags.retain(|tag| !patch.remove_tags.contains(tag));
-                            tags.extend(patch.add_tags);
-                            run.keep_writes(entry, told.writes);
+                            convert::add_tags(tags, &patch.add_tags);
+                            run.accept(entry, told.writes);
                             run.trace(self, entry, Hook::Outbound, "patch", json!({}), told.took);
                             return Asked::On(after);
                         }
                         Err(error) => {
-                            let failure = Failure::RefusedEffect(error.to_string());
+                            let failure = Failure::refused(error.to_string());
                             run.refuse(self, entry, &failure);
                             (failure, told.took)
                         }

@@ -63,7 +63,7 @@ impl Pipeline {
                 let Answer::Tick(effects) = told.answer else { return None };
                 match self.follow_tick(run, place, scheduled_for, &effects).await {
                     Ok(tells) => {
-                        run.keep_writes(entry, told.writes);
+                        run.accept(entry, told.writes);
                         run.trace(self, entry, Hook::Scheduled, "tick", json!({ "effects": tells }), told.took);
                     }
                     Err(failure) => {
@@ -94,7 +94,7 @@ impl Pipeline {
                 Effect::Send(new) => sends.push(new),
                 Effect::Other(other) => {
                     let why = format!("this version of the gateway knows no effect {:?}", other.name);
-                    return Err(Failure::RefusedEffect(why));
+                    return Err(Failure::refused(why));
                 }
             }
         }

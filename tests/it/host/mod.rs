@@ -1,10 +1,13 @@
 //! The host with real components, a real store, and no WhatsApp: what hooks decide is looked at before anybody acts on it.
 
 mod decide;
+mod endurance;
+mod hostile;
 mod limits;
+mod refused;
 mod reload;
 
-use crate::guests::{example, guests, rust_example};
+use crate::guests::{example, guests, hostile, rust_example};
 use rijan::domain::clock::Clock;
 use rijan::domain::event::{Event, EventType};
 use rijan::domain::ids::{DeviceId, TenantId};
@@ -34,6 +37,12 @@ pub const NOW: i64 = 1_700_000_000_000;
 
 impl World {
     pub async fn new() -> Self {
+        // The receivers of tests are on this machine.
+        Self::reaching(&["127.0.0.1"]).await
+    }
+
+    /// One whose egress opens these addresses that are not public.
+    pub async fn reaching(open: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("folder");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
@@ -51,7 +60,7 @@ impl World {
         store.create_tenant(tenant.clone(), "Acme", key).await.expect("tenant");
         let device = store.create_device(&tenant, "shop").await.expect("device").id;
         let egress = EgressSettings {
-            allow: AllowList::new(vec!["127.0.0.1".parse().expect("entry")]),
+            allow: AllowList::new(open.iter().map(|entry| entry.parse().expect("entry")).collect()),
             connect_timeout: Duration::from_secs(2),
             answer_bytes_max: 1 << 16,
         };

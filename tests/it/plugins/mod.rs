@@ -1,6 +1,9 @@
 //! Plugins, with real components: the examples, built from their sources. One that is missing fails its test.
 
 mod install;
+mod killed;
+mod load;
+mod loops;
 mod passing;
 mod refusals;
 mod trying;

@@ -1,8 +1,10 @@
 //! What tests stand on: a gateway in a process of its own beside a simulator in this one, or, for tests that only talk to
 //! the API, a tenant of their own on a gateway that they share.
 
+mod alone;
 mod shared;
 
+pub use alone::{alone, resident_mib};
 pub use shared::{database, tenant};
 
 use serde_json::{Value, json};
