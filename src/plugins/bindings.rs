@@ -13,5 +13,5 @@ wasmtime::component::bindgen!({
     additional_derives: [Clone, PartialEq],
 });
 
-pub(super) use exports::rijan::plugin::{inbound, lifecycle, outbound, scheduled, webhook};
-pub(super) use rijan::plugin::{clock, event_data, http, kv, log, media, random, secrets, types};
+pub(super) use self::exports::rijan::plugin::{inbound, lifecycle, outbound, scheduled, webhook};
+pub(super) use self::rijan::plugin::{clock, event_data, http, kv, log, media, random, secrets, types};
