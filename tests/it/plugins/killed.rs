@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const KILLS: usize = 6;
+const KILLS: usize = 7;
 const MESSAGES_PER_KILL: usize = 15;
 
 /// The ids under which each message was delivered.
@@ -54,16 +54,21 @@ async fn every_message_is_answered_counted_and_told_once_though_the_gateway_is_k
     let mut written = BTreeSet::new();
     for some in contacts.chunks(MESSAGES_PER_KILL) {
         let (phones, device, some) = (phones.clone(), device.clone(), some.to_vec());
+        let (tell, mut told) = tokio::sync::mpsc::channel(MESSAGES_PER_KILL);
         let writing = tokio::spawn(async move {
             let mut ids = Vec::new();
             for contact in some {
                 let body = json!({ "to": device, "text": "count" });
                 ids.push(text(&phones.post(&format!("/accounts/{contact}/messages"), body).await["id"]));
+                let _ = tell.send(()).await;
             }
             ids
         });
-        // Anywhere between the first message and the last delivery.
-        tokio::time::sleep(Duration::from_millis(rand::random_range(20..500))).await;
+        // While some are on their way through the plugin.
+        for _ in 0..rand::random_range(3..MESSAGES_PER_KILL) {
+            told.recv().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..60))).await;
         gateway.kill();
         written.extend(writing.await.unwrap());
         gateway = Gateway::start_with(folder.path(), &simulator, &flags);
