@@ -159,20 +159,21 @@ impl Workshop {
     async fn built(&self) -> Result<(Built, Duration)> {
         let began = Instant::now();
         let folder = self.folder.clone();
-        // Beside the place that the gateway watches, until it serves.
+        // Beside the place that the gateway watches, until it may be found there.
         let next = folder.join(".rijan/next.wasm");
         let output = next.clone();
         let built = tokio::task::spawn_blocking(move || authoring::build(&folder, Some(&output))).await??;
         let (sha256, manifest) = self.plugins.keep(tokio::fs::read(&next).await?).await?;
         let name = manifest.name.as_str();
         let file = self.folder.join(format!("{name}.wasm"));
-        let row = self.store.plugin(&self.tenant, name).await.ok();
         // What was set over the API stays; what it asks for is granted.
         let generous = authoring::generous(&manifest);
-        let (settings, secrets) = match row {
-            Some(row) => (PluginSettings::from_json(&row.settings)?, row.secrets),
-            None => (generous.clone(), BTreeMap::new()),
+        let row = self.store.plugin(&self.tenant, name).await.ok();
+        let (settings, secrets, serving) = match row {
+            Some(row) => (PluginSettings::from_json(&row.settings)?, row.secrets, Some(row.sha256)),
+            None => (generous.clone(), BTreeMap::new(), None),
         };
+        let granted = settings.grants == generous.grants;
         let wanted = Wanted {
             name: name.to_owned(),
             managed_by: MANAGED_BY_API.to_owned(),
@@ -182,10 +183,15 @@ impl Workshop {
             settings: PluginSettings { grants: generous.grants, ..settings },
             secrets,
         };
+        // The file is followed: what a new version asks for has to be granted before it lies there, and the file has to
+        // be the new one before it is said to serve.
+        if let Some(serving) = serving.filter(|_| !granted) {
+            self.plugins.put(&self.tenant, Wanted { sha256: serving, ..wanted.clone() }).await?;
+        }
+        tokio::fs::rename(&next, &file).await?;
         if let ReloadOutcome::KeptPrevious { reason, .. } = self.plugins.put(&self.tenant, wanted).await? {
             anyhow::bail!(reason);
         }
-        tokio::fs::rename(&next, &file).await?;
         Ok((built, began.elapsed()))
     }
 
