@@ -52,21 +52,21 @@ pub fn manifest(bytes: &[u8]) -> Result<Manifest, NotAPlugin> {
         return Err(not_a_component(why.to_owned()));
     }
     // What lies inside of it, in a module of its own, says nothing of the component.
-    let (mut depth, mut found) = (0_usize, None);
+    let (mut depth, mut found) = (0_usize, Vec::new());
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
         use wasmparser::Payload;
         match payload.map_err(|error| not_a_component(error.message().to_owned()))? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
-                if found.replace(section.data()).is_some() {
-                    return Err(NotAPlugin::Manifest("the component carries more than one manifest".to_owned()));
-                }
-            }
+            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => found.push(section.data()),
             _ => {}
         }
     }
-    let manifest = found.ok_or(NotAPlugin::NoManifest)?;
+    let manifest = match found.as_slice() {
+        [] => return Err(NotAPlugin::NoManifest),
+        [one] => one,
+        _ => return Err(NotAPlugin::Manifest("the component carries more than one manifest".to_owned())),
+    };
     Manifest::from_json(manifest).map_err(|error| NotAPlugin::Manifest(error.to_string()))
 }
 
