@@ -190,7 +190,7 @@ async fn nothing_of_the_machine_is_there_for_it() {
     let reached: Vec<&str> = said(&decided).lines().filter(|line| !line.ends_with(": nothing")).collect();
     assert!(reached.is_empty(), "{reached:?}");
     assert_eq!(said(&decided).lines().count(), 9);
-    assert!(!std::path::Path::new("/tmp/hostile").exists());
+    assert!(!std::path::Path::new("/tmp/written-by-a-hostile-guest").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

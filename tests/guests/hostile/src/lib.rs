@@ -82,7 +82,7 @@ fn outside() -> String {
     let said = |what: &str, reached: bool| format!("{what}: {}", if reached { "reached" } else { "nothing" });
     [
         said("files", std::fs::read("/etc/passwd").is_ok() || std::fs::read_dir(".").is_ok()),
-        said("writing", std::fs::write("/tmp/hostile", "x").is_ok()),
+        said("writing", std::fs::write("/tmp/written-by-a-hostile-guest", "x").is_ok()),
         said("sockets", std::net::TcpListener::bind("127.0.0.1:0").is_ok()),
         said("connecting", std::net::TcpStream::connect("127.0.0.1:22").is_ok()),
         said("datagrams", std::net::UdpSocket::bind("127.0.0.1:0").is_ok()),
