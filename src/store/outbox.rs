@@ -353,9 +353,13 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Res
         Step::Fail { .. } => Status::Failed,
         Step::Retry { .. } => Status::Queued,
     };
-    // A receipt may have overtaken the acknowledgement.
     if !row.status.moves_to(to) {
-        return Ok(());
+        // A receipt has overtaken the acknowledgement: the message stays where it is, and that it was sent is told.
+        let overtaken = matches!(row.status, Status::Delivered | Status::Read | Status::Played);
+        return match settled.step {
+            Step::Sent if overtaken => append_change(tx, &row, EventType::MessageSent, to, now, json!({})),
+            _ => Ok(()),
+        };
     }
     let (error, next_at) = match &settled.step {
         Step::Sent => (None, now),
