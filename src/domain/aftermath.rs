@@ -160,16 +160,6 @@ pub struct Aftermath {
     pub events: Vec<Event>,
 }
 
-impl Aftermath {
-    pub fn is_empty(&self) -> bool {
-        self.kv.is_empty()
-            && self.lines.is_empty()
-            && self.traces.is_empty()
-            && self.sends.is_empty()
-            && self.events.is_empty()
-    }
-}
-
 /// The ids of a message that follows from something: the same cause and place give the same ids, so that a call that is
 /// repeated after a crash sends what it sent before.
 pub fn derived_ids(at: UnixMs, cause: &str, plugin: &str, ordinal: usize) -> (MessageId, String) {
