@@ -19,8 +19,9 @@ pub struct NewInboxRow {
     pub wa_id: String,
     /// What the stanza said about the message.
     pub envelope: serde_json::Value,
-    /// The decrypted protobuf without its key material.
-    pub message: Vec<u8>,
+    /// The decrypted protobuf without its key material; `None` for what is between devices and no message of anybody, of
+    /// which only is kept that it came.
+    pub message: Option<Vec<u8>>,
 }
 
 /// What waits.
@@ -54,12 +55,16 @@ pub enum Incoming {
     Event(Event),
 }
 
+/// Where a row stands; the migration names the others. The numbers are on disk.
+const NEW: u8 = 0;
+const NOTHING_TO_TELL: u8 = 3;
+
 /// Rows of the inbox are of these kinds. The numbers are on disk.
 const MESSAGE: u8 = 0;
 const EVENT: u8 = 1;
 
 impl Store {
-    /// Writes a batch, all or nothing; returns how many were new. Refused once another instance owns the device.
+    /// Writes a batch, all or nothing; returns how many messages were new. Refused once another instance owns the device.
     pub async fn record_inbound(&self, tenant: &TenantId, lease: &Lease, rows: Vec<NewInboxRow>) -> Result<usize> {
         let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
         self.db
@@ -67,11 +72,11 @@ impl Store {
                 lease.check(tx)?;
                 let mut new = 0;
                 for row in &rows {
-                    new += tx
+                    let written = tx
                         .prepare_cached(
                             "INSERT INTO messages_inbox \
-                             (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at) \
-                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                             (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, processed) \
+                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
                              ON CONFLICT (device_id, chat, sender, wa_id) DO NOTHING",
                         )?
                         .execute(params![
@@ -81,12 +86,35 @@ impl Store {
                             row.sender,
                             row.wa_id,
                             row.envelope.to_string(),
-                            row.message,
-                            now
+                            row.message.as_deref().unwrap_or_default(),
+                            now,
+                            if row.message.is_some() { NEW } else { NOTHING_TO_TELL }
                         ])?;
+                    new += if row.message.is_some() { written } else { 0 };
                 }
                 tx.wake(Topic::Inbox);
                 Ok(new)
+            })
+            .await
+    }
+
+    /// Whether a message has reached the inbox, whatever became of it there.
+    pub async fn has_received(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+        chat: String,
+        sender: String,
+        wa_id: String,
+    ) -> Result<bool> {
+        let (tenant, device) = (tenant.clone(), device.clone());
+        self.db
+            .read(move |conn| {
+                let mut found = conn.prepare_cached(
+                    "SELECT 1 FROM messages_inbox \
+                     WHERE tenant_id = ?1 AND device_id = ?2 AND chat = ?3 AND sender = ?4 AND wa_id = ?5",
+                )?;
+                Ok(found.exists(params![tenant.as_str(), device.as_str(), chat, sender, wa_id])?)
             })
             .await
     }

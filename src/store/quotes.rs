@@ -38,7 +38,7 @@ impl Store {
                 let received = conn
                     .prepare_cached(
                         "SELECT wa_id, sender, message FROM messages_inbox \
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND chat IN (?3, ?4) AND wa_id = ?5",
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND chat IN (?3, ?4) AND wa_id = ?5 AND processed <> 3",
                     )?
                     .query_row(params![tenant.as_str(), device.as_str(), first, second, id], |row| {
                         let said = Said::Received { sender: row.get(1)?, message: row.get(2)? };

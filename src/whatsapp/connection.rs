@@ -5,6 +5,7 @@ use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
 use super::http::MediaHttp;
 use super::incoming::Hook;
+use super::missing::{Missing, Received};
 use super::outgoing::{Acks, Sender};
 use super::{PairingCode, QrCode, Vitals};
 use crate::domain::clock::UnixMs;
@@ -109,10 +110,16 @@ impl<'a> Connection<'a> {
             metrics: env.metrics.clone(),
             clock: env.store.clock().clone(),
         };
+        let received = Received {
+            store: env.store.clone(),
+            tenant: env.tenant.clone(),
+            device: env.device.clone(),
+            signals: queue.clone(),
+        };
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
         let mut builder = Bot::builder()
-            .with_backend_arc(Arc::new(Backend::new(records)))
+            .with_backend_arc(Arc::new(Backend::new(records, received)))
             .with_transport_factory(transport(simulator.as_ref()))
             .with_http_client(http)
             .with_version(env.settings.version)
@@ -231,6 +238,7 @@ impl<'a> Connection<'a> {
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
             Signal::Undecryptable { chat, sender, id } => self.on_undecryptable(&chat, &sender, &id).await,
+            Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
             // The restart that ends a pairing looks like a loss; the client is on its way back by itself.
             Signal::Lost { .. } if !self.connected && self.reconnects_itself() => {}
@@ -317,6 +325,19 @@ impl<'a> Connection<'a> {
             data,
         );
         self.report(self.env.store.append_event(event).await);
+    }
+
+    /// The message stays unacknowledged until it has come again.
+    async fn on_missing(&self, missing: Missing) {
+        tracing::warn!(device = %self.env.device, id = missing.id, "a received message was lost before it was stored");
+        self.on_undecryptable(&missing.chat.to_string(), &missing.sender.to_string(), &missing.id).await;
+        let (client, device) = (self.client.clone(), self.env.device.clone());
+        // Off this loop: it takes a round trip, and the connection's other news arrive here meanwhile.
+        tokio::spawn(async move {
+            if let Err(error) = missing.ask_again(&client).await {
+                tracing::warn!(%device, id = missing.id, %error, "a lost message was not asked for; it will be when it comes again");
+            }
+        });
     }
 
     fn ping(&self) -> Ping {

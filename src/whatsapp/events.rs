@@ -4,6 +4,7 @@
 //! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
 //! that, because they pass the durability hook and not this queue.
 
+use super::missing::Missing;
 use super::outgoing::Acks;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
@@ -17,23 +18,50 @@ const EVENTS_QUEUED_MAX: usize = 16_384;
 
 #[derive(Debug)]
 pub(super) enum Signal {
-    Qr { code: String, valid_ms: i64 },
+    Qr {
+        code: String,
+        valid_ms: i64,
+    },
     QrExhausted,
-    Code { code: String, valid_ms: i64 },
-    CodeRefused { error: String },
-    Paired { jid: String, lid: String, name: String },
-    PairFailed { error: String },
+    Code {
+        code: String,
+        valid_ms: i64,
+    },
+    CodeRefused {
+        error: String,
+    },
+    Paired {
+        jid: String,
+        lid: String,
+        name: String,
+    },
+    PairFailed {
+        error: String,
+    },
     Connected,
-    Lost { detail: String },
-    LoggedOut { detail: String },
+    Lost {
+        detail: String,
+    },
+    LoggedOut {
+        detail: String,
+    },
     Replaced,
-    Banned { detail: String },
+    Banned {
+        detail: String,
+    },
     Outdated,
     Receipt(ReceiptNews),
-    Undecryptable { chat: String, sender: String, id: String },
+    Undecryptable {
+        chat: String,
+        sender: String,
+        id: String,
+    },
+    /// It was decrypted before, so it cannot be again, and our inbox lacks it.
+    Missing(Missing),
     Flooded,
 }
 
+#[derive(Clone)]
 pub(super) struct SignalQueue {
     queue: mpsc::Sender<Signal>,
     /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
@@ -46,6 +74,13 @@ impl SignalQueue {
         let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
         (Self { queue, acks }, receiver)
     }
+
+    pub(super) fn put(&self, signal: Signal) {
+        let last_place = self.queue.capacity() <= 1;
+        let signal = if last_place { Signal::Flooded } else { signal };
+        // Fails when the connection has ended or the word is already out.
+        let _ = self.queue.try_send(signal);
+    }
 }
 
 impl EventHandler for SignalQueue {
@@ -55,11 +90,9 @@ impl EventHandler for SignalQueue {
         {
             self.acks.arrived(&ack.id, ack.error.clone());
         }
-        let Some(signal) = signal(&event) else { return };
-        let last_place = self.queue.capacity() <= 1;
-        let signal = if last_place { Signal::Flooded } else { signal };
-        // Fails when the connection has ended or the word is already out.
-        let _ = self.queue.try_send(signal);
+        if let Some(signal) = signal(&event) {
+            self.put(signal);
+        }
     }
 }
 

@@ -32,25 +32,20 @@ pub(super) struct Hook {
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, _client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let rows: Vec<NewInboxRow> = batch.iter().filter_map(row).collect();
+        let rows: Vec<NewInboxRow> = batch.iter().map(row).collect();
         self.vitals.send_modify(|v| v.last_decrypted_event_at = Some(self.clock.now_ms()));
-        if rows.is_empty() {
-            return Ok(());
-        }
         let new = self.store.record_inbound(&self.tenant, &self.lease, rows).await?;
         self.metrics.messages_received(new);
         Ok(())
     }
 }
 
-/// `None` for what is between devices and not a message of anybody.
-fn row(inbound: &InboundMessage) -> Option<NewInboxRow> {
-    let message = without_keys(&inbound.message)?;
+fn row(inbound: &InboundMessage) -> NewInboxRow {
     let info = &inbound.info;
     let source = &info.source;
     let sender = source.sender.to_non_ad().to_string();
     let alternative = source.sender_alt.as_ref().map(|jid| jid.to_non_ad().to_string());
-    Some(NewInboxRow {
+    NewInboxRow {
         chat: source.chat.to_non_ad().to_string(),
         sender: sender.clone(),
         wa_id: info.id.to_string(),
@@ -66,8 +61,8 @@ fn row(inbound: &InboundMessage) -> Option<NewInboxRow> {
             "timestamp": info.timestamp.timestamp(),
             "offline": info.is_offline,
         }),
-        message: message.encode_to_vec(),
-    })
+        message: without_keys(&inbound.message).map(|message| message.encode_to_vec()),
+    }
 }
 
 /// The message as it may be stored, or `None` when nothing is left that a person would call a message.

@@ -15,6 +15,7 @@ mod directory;
 mod events;
 mod http;
 pub mod incoming;
+mod missing;
 mod outgoing;
 
 pub use directory::{Connected, Directory, DirectoryError};

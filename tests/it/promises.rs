@@ -91,3 +91,48 @@ async fn what_whatsapp_acknowledged_is_not_sent_again_after_a_kill_though_no_rec
     let copies: Vec<_> = inbox.iter().map(|entry| (text(&entry["text"]), entry["copies"].as_u64())).collect();
     assert_eq!(copies, [("first".to_owned(), Some(1)), ("second".to_owned(), Some(1))]);
 }
+
+/// A gateway that was killed after it wrote the session with which a message was decrypted, and before the message's row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_was_decrypted_and_not_stored_is_asked_for_again() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let (gateway, phones) = (Gateway::start(folder.path(), &simulator), Phones::of(&simulator));
+    let (contact, device) = (text(&gateway.info["contactPhone"]), text(&gateway.info["devicePhone"]));
+    for tag in ["ack", "receipt"] {
+        let stanzas = json!({ "tag": tag, "direction": "in" });
+        phones.post("/faults", json!({ "phone": device, "match": stanzas, "action": "drop" })).await;
+    }
+    let body = json!({ "to": device, "text": "an order" });
+    let written = text(&phones.post(&format!("/accounts/{contact}/messages"), body).await["id"]);
+    let path = gateway.device("/events?cursor=0");
+    let of_message = async |gateway: &Gateway| -> Vec<String> {
+        let events = gateway.get(&path).await.as_array().cloned().unwrap();
+        let ours = events.iter().filter(|event| event["payload"]["id"] == json!(written));
+        ours.map(|event| text(&event["type"])).collect()
+    };
+    until("the message", async || (!of_message(&gateway).await.is_empty()).then_some(())).await;
+    // Shut down in order, so that the session is on disk for certain.
+    let stop = std::process::Command::new("kill").args(["-TERM", &gateway.process().to_string()]).status().unwrap();
+    assert!(stop.success() && gateway.wait().success());
+    let database = Connection::open(folder.path().join("rijan.db")).unwrap();
+    for gone in ["DELETE FROM messages_inbox WHERE wa_id = ?1", "DELETE FROM event_logs WHERE data ->> 'id' = ?1"] {
+        assert_eq!(database.execute(gone, [&written]).unwrap(), 1);
+    }
+    reqwest::Client::new().delete(format!("{}/faults", simulator.url())).send().await.unwrap();
+
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let events = until("the message to come again", async || {
+        let events = of_message(&gateway).await;
+        events.iter().any(|type_| type_ == "message.received").then_some(events)
+    })
+    .await;
+    assert_eq!(events, ["message.undecryptable", "message.received"]);
+    // Now it is acknowledged: a third start hears nothing of it.
+    gateway.send_text("thank you", "key").await.unwrap();
+    phones.inbox(&contact, 0).await;
+    gateway.kill();
+    let gateway = Gateway::start(folder.path(), &simulator);
+    gateway.send_text("anything else?", "another key").await.unwrap();
+    until("the second text", async || (phones.inbox(&contact, 0).await.len() == 2).then_some(())).await;
+    assert_eq!(of_message(&gateway).await, events);
+}

@@ -10,6 +10,7 @@ mod message_secret;
 mod protocol;
 mod signal;
 
+use super::missing::Received;
 use crate::store::{SessionKind, SessionVault, SessionWrite, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,13 +19,14 @@ use wacore::store::error::{Result, StoreError as LibraryError};
 
 pub(super) struct Backend {
     records: SessionVault,
+    received: Received,
     /// Serialises read-modify-write on contact tokens and message secrets; there is one backend per device.
     merging: Mutex<()>,
 }
 
 impl Backend {
-    pub(super) fn new(records: SessionVault) -> Self {
-        Self { records, merging: Mutex::new(()) }
+    pub(super) fn new(records: SessionVault, received: Received) -> Self {
+        Self { records, received, merging: Mutex::new(()) }
     }
 
     async fn get(&self, kind: SessionKind, key: &[u8]) -> Result<Option<Vec<u8>>> {

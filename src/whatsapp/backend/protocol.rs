@@ -4,7 +4,7 @@
 use super::{Backend, from_json, joined, library_error, text, to_json};
 use crate::store::{SessionKind, SessionWrite};
 use async_trait::async_trait;
-use wacore::store::error::Result;
+use wacore::store::error::{Result, StoreError as LibraryError};
 use wacore::store::traits::{
     DeviceListRecord, LidPnMappingEntry, PendingInboundKey, PendingInboundRow, ProtocolStore, TcTokenEntry,
 };
@@ -225,8 +225,14 @@ impl ProtocolStore for Backend {
         self.store_pending_inbound_batch(&[PendingInboundRow { chat, sender, id, message }]).await
     }
 
+    /// Asked for a message that cannot be decrypted a second time. `None` lets it be acknowledged as seen, so that is said
+    /// only of what the inbox has.
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.get(SessionKind::PendingInbound, &pending_key(chat, sender, id)).await
+        let waits = self.get(SessionKind::PendingInbound, &pending_key(chat, sender, id)).await?;
+        if waits.is_none() && !self.received.has(chat, sender, id).await.map_err(library_error)? {
+            return Err(LibraryError::Validation(format!("message {id} was decrypted and is not in the inbox")));
+        }
+        Ok(waits)
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
