@@ -7,6 +7,7 @@ use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::missing::{Missing, Received};
 use super::outgoing::{Acks, Sender};
+use super::ratchet::{Ratchet, SettledTransports};
 use super::{PairingCode, QrCode, Vitals};
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Ended, Observed};
@@ -24,7 +25,7 @@ use wacore::iq::keepalive::KeepaliveSpec;
 use wacore::store::DevicePropsOverride;
 use whatsapp_rust::bot::{Bot, BotHandle};
 use whatsapp_rust::cache_config::{CacheConfig, CacheEntryConfig};
-use whatsapp_rust::client::Client;
+use whatsapp_rust::client::{Client, RawNodeLease};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
 
@@ -84,9 +85,12 @@ struct Connection<'a> {
     control: &'a Control,
     lease: &'a Lease,
     client: Arc<Client>,
+    /// While it is held, the client reports every stanza.
+    _stanzas: RawNodeLease,
     handle: Option<BotHandle>,
     signals: mpsc::Receiver<Signal>,
     acks: Arc<Acks>,
+    ratchet: Arc<Ratchet>,
     linked: bool,
     connected: bool,
     /// A signal that was read too early.
@@ -101,7 +105,8 @@ impl<'a> Connection<'a> {
             .await
             .map_err(|error| format!("the session could not be opened: {error}"))?;
         let acks = Arc::new(Acks::default());
-        let (queue, signals) = SignalQueue::new(acks.clone());
+        let ratchet = Arc::new(Ratchet::default());
+        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone());
         let hook = Hook {
             store: env.store.clone(),
             tenant: env.tenant.clone(),
@@ -119,8 +124,11 @@ impl<'a> Connection<'a> {
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
         let mut builder = Bot::builder()
-            .with_backend_arc(Arc::new(Backend::new(records, received)))
-            .with_transport_factory(transport(simulator.as_ref()))
+            .with_backend_arc(Arc::new(Backend::new(records, received, ratchet.clone())))
+            .with_transport_factory(SettledTransports {
+                factory: transport(simulator.as_ref()),
+                ratchet: ratchet.clone(),
+            })
             .with_http_client(http)
             .with_version(env.settings.version)
             .with_event_handler(queue)
@@ -133,11 +141,26 @@ impl<'a> Connection<'a> {
         }
         let bot = builder.build().await.map_err(|error| format!("the client could not be built: {error}"))?;
         let client = bot.client();
+        ratchet.serve(&client);
+        let stanzas = client.acquire_raw_node_forwarding();
         // While pairing, the server restarts the stream once and the client follows by itself. Afterwards every end
         // of a connection is ours to decide about.
         client.enable_auto_reconnect.store(!linked, Ordering::Relaxed);
         let handle = Some(bot.spawn());
-        Ok(Self { env, control, lease, client, handle, signals, acks, linked, connected: false, put_back: None })
+        Ok(Self {
+            env,
+            control,
+            lease,
+            client,
+            _stanzas: stanzas,
+            handle,
+            signals,
+            acks,
+            ratchet,
+            linked,
+            connected: false,
+            put_back: None,
+        })
     }
 
     async fn watch(&mut self) -> Ended {
@@ -292,8 +315,12 @@ impl<'a> Connection<'a> {
             *vitals = Vitals { connected: true, connected_since: Some(now), ..*vitals };
         });
         self.observe(Observed::Connected, None).await;
-        let sender =
-            Sender { client: self.client.clone(), acks: self.acks.clone(), ack_timeout: self.env.settings.ack_timeout };
+        let sender = Sender {
+            client: self.client.clone(),
+            acks: self.acks.clone(),
+            ratchet: self.ratchet.clone(),
+            ack_timeout: self.env.settings.ack_timeout,
+        };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
     }

@@ -6,12 +6,14 @@
 
 use super::missing::Missing;
 use super::outgoing::Acks;
+use super::ratchet::Ratchet;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use wacore::types::events::{Event, EventHandler};
 use wacore::types::presence::ReceiptType;
+use wacore_binary::NodeRef;
 
 /// Events waiting for a connection's loop; the connection ends when there are more.
 const EVENTS_QUEUED_MAX: usize = 16_384;
@@ -66,13 +68,23 @@ pub(super) struct SignalQueue {
     queue: mpsc::Sender<Signal>,
     /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
     acks: Arc<Acks>,
+    ratchet: Arc<Ratchet>,
 }
 
 impl SignalQueue {
-    pub(super) fn new(acks: Arc<Acks>) -> (Self, mpsc::Receiver<Signal>) {
+    pub(super) fn new(acks: Arc<Acks>, ratchet: Arc<Ratchet>) -> (Self, mpsc::Receiver<Signal>) {
         // One place is kept for the word that the queue is full.
         let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
-        (Self { queue, acks }, receiver)
+        (Self { queue, acks, ratchet }, receiver)
+    }
+
+    /// The client reports a stanza before it acts on it.
+    fn stanza(&self, stanza: &NodeRef<'_>) {
+        if stanza.tag.as_ref() == "message"
+            && let Some(id) = stanza.get_attr("id")
+        {
+            self.ratchet.arrived(&id.as_str());
+        }
     }
 
     pub(super) fn put(&self, signal: Signal) {
@@ -85,10 +97,13 @@ impl SignalQueue {
 
 impl EventHandler for SignalQueue {
     fn handle_event(&self, event: Arc<Event>) {
-        if let Event::ServerAck(ack) = &*event
-            && ack.class.as_deref().is_none_or(|class| class == "message")
-        {
-            self.acks.arrived(&ack.id, ack.error.clone());
+        match &*event {
+            Event::ServerAck(ack) if ack.class.as_deref().is_none_or(|class| class == "message") => {
+                self.acks.arrived(&ack.id, ack.error.clone());
+            }
+            Event::RawNode(stanza) => return self.stanza(stanza.get()),
+            Event::UndecryptableMessage(message) => self.ratchet.read(&message.info.id),
+            _ => {}
         }
         if let Some(signal) = signal(&event) {
             self.put(signal);

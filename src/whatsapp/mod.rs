@@ -17,6 +17,7 @@ mod http;
 pub mod incoming;
 mod missing;
 mod outgoing;
+mod ratchet;
 
 pub use directory::{Connected, Directory, DirectoryError};
 

@@ -1,5 +1,6 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
+use super::ratchet::Ratchet;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{ContactCard, Content, Outcome};
 use crate::store::{Quotable, Said};
@@ -50,6 +51,7 @@ impl Acks {
 pub(super) struct Sender {
     pub(super) client: Arc<Client>,
     pub(super) acks: Arc<Acks>,
+    pub(super) ratchet: Arc<Ratchet>,
     pub(super) ack_timeout: Duration,
 }
 
@@ -79,6 +81,7 @@ impl Sender {
             None
         });
         let told = self.acks.expect(wa_id);
+        let _sending = self.ratchet.sending();
         let options = SendOptions::default().with_message_id(wa_id);
         let message = match content {
             Content::Reaction { message_id, emoji, from_me, participant } => {
@@ -86,9 +89,8 @@ impl Sender {
             }
             shown => message(shown, quote.as_ref()),
         };
-        let sent = self.client.send_message_with_options(&to, message, options);
         let outcome = match tokio::time::timeout(self.ack_timeout, async {
-            match sent.await {
+            match self.client.send_message_with_options(&to, message, options).await {
                 Ok(_) => told.await.map_err(|_| "the connection was lost".to_owned()),
                 Err(error) => Err(format!("sending failed: {error}")),
             }

@@ -11,22 +11,25 @@ mod protocol;
 mod signal;
 
 use super::missing::Received;
+use super::ratchet::Ratchet;
 use crate::store::{SessionKind, SessionVault, SessionWrite, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 use wacore::store::error::{Result, StoreError as LibraryError};
 
 pub(super) struct Backend {
     records: SessionVault,
     received: Received,
+    ratchet: Arc<Ratchet>,
     /// Serialises read-modify-write on contact tokens and message secrets; there is one backend per device.
     merging: Mutex<()>,
 }
 
 impl Backend {
-    pub(super) fn new(records: SessionVault, received: Received) -> Self {
-        Self { records, received, merging: Mutex::new(()) }
+    pub(super) fn new(records: SessionVault, received: Received, ratchet: Arc<Ratchet>) -> Self {
+        Self { records, received, ratchet, merging: Mutex::new(()) }
     }
 
     async fn get(&self, kind: SessionKind, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -228,6 +228,7 @@ impl ProtocolStore for Backend {
     /// Asked for a message that cannot be decrypted a second time. `None` lets it be acknowledged as seen, so that is said
     /// only of what the inbox has.
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
+        self.ratchet.read(id);
         let waits = self.get(SessionKind::PendingInbound, &pending_key(chat, sender, id)).await?;
         if waits.is_none() && !self.received.has(chat, sender, id).await.map_err(library_error)? {
             return Err(LibraryError::Validation(format!("message {id} was decrypted and is not in the inbox")));
@@ -244,6 +245,7 @@ impl ProtocolStore for Backend {
     }
 
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
+        rows.iter().for_each(|row| self.ratchet.read(row.id));
         let now = self.records.now_s();
         let put = |row: &PendingInboundRow<'_>| SessionWrite::Put {
             kind: SessionKind::PendingInbound,

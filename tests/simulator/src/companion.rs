@@ -121,10 +121,20 @@ impl Unacknowledged {
         self.next += 1;
     }
 
-    /// Every stanza with this id, since a repeat is confirmed with the first.
+    /// The oldest stanza with this id and its repeats. One that was sealed anew for who could not read the first is
+    /// another stanza, and waits for a confirmation of its own.
     pub(crate) fn confirm(&mut self, id: &str) {
-        for place in self.by_id.remove(id).unwrap_or_default() {
-            self.nodes.remove(&place);
+        let Some(places) = self.by_id.get_mut(id) else { return };
+        let Some(oldest) = places.first().and_then(|place| self.nodes.get(place)).cloned() else { return };
+        places.retain(|place| {
+            let repeat = self.nodes.get(place).is_none_or(|node| *node == oldest);
+            if repeat {
+                self.nodes.remove(place);
+            }
+            !repeat
+        });
+        if places.is_empty() {
+            self.by_id.remove(id);
         }
     }
 
@@ -175,6 +185,20 @@ mod tests {
 
         let left: Vec<Node> = unacknowledged.take_all().iter().map(|node| (**node).clone()).collect();
         assert_eq!(left, [node(2), node(3)]);
+    }
+
+    #[test]
+    fn what_was_sealed_anew_waits_for_a_confirmation_of_its_own() {
+        let anew = NodeBuilder::new("message").attr("id", "1").attr("sealed", "anew").build();
+        let mut unacknowledged = Unacknowledged::default();
+        for node in [node(1), anew.clone()] {
+            unacknowledged.add(Arc::new(node));
+        }
+
+        unacknowledged.confirm("1");
+        assert_eq!(unacknowledged.nodes.values().map(|node| (**node).clone()).collect::<Vec<_>>(), [anew]);
+        unacknowledged.confirm("1");
+        assert_eq!((unacknowledged.len(), unacknowledged.by_id.len()), (0, 0));
     }
 
     #[test]

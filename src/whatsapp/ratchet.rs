@@ -1,0 +1,177 @@
+//! What a decrypted message changed in its Signal session is on disk before a message of ours goes over the wire.
+//!
+//! With the first message of a turn the other side brings a new key, and we make one for our answers. The client library
+//! keeps that key in memory for some milliseconds, in which it also sends with it. Killed then, it would make another key
+//! when the message is delivered again, while the other side goes on from an answer that we do not know we gave: nothing
+//! it writes could be read any more, until it starts the session anew.
+//!
+//! So the bytes of a message wait at the transport, where its encryption is behind it: while something was decrypted and
+//! the sessions were not written since, they are written first.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use whatsapp_rust::client::Client;
+use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory};
+
+/// How long a stanza counts as being decrypted when nothing more is heard of it; most are for some milliseconds.
+const DECRYPTING_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long bytes wait for the sessions to be written. Beyond it they go out, since what writes the sessions could be
+/// waiting for an answer to them.
+const WRITING_TIME_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct Ratchet {
+    state: Mutex<State>,
+    /// Messages on their way to the wire, or waiting for the server's word.
+    sending: AtomicUsize,
+    client: OnceLock<Weak<Client>>,
+    /// Held while sessions are written: who comes meanwhile may depend on what is being written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Ids of messages that arrived and of which it is not known yet whether they decrypt, with the time of arrival.
+    decrypting: HashMap<String, Instant>,
+    /// Something was decrypted since sessions were written last.
+    stepped: bool,
+}
+
+impl State {
+    fn is_settled(&mut self, now: Instant) -> bool {
+        self.decrypting.retain(|_, arrived| now.duration_since(*arrived) < DECRYPTING_TIME_MAX);
+        self.decrypting.is_empty() && !self.stepped
+    }
+}
+
+/// A message on its way out; ends when it is dropped.
+pub(super) struct Sending(Arc<Ratchet>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.sending.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Ratchet {
+    pub(super) fn serve(&self, client: &Arc<Client>) {
+        let _ = self.client.set(Arc::downgrade(client));
+    }
+
+    /// A message came in and is about to be decrypted.
+    pub(super) fn arrived(&self, id: &str) {
+        self.state().decrypting.insert(id.to_owned(), Instant::now());
+    }
+
+    /// Whether it decrypted is known now.
+    pub(super) fn read(&self, id: &str) {
+        let mut state = self.state();
+        state.decrypting.remove(id);
+        state.stepped = true;
+    }
+
+    pub(super) fn sending(self: &Arc<Self>) -> Sending {
+        self.sending.fetch_add(1, Ordering::AcqRel);
+        Sending(self.clone())
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn before_the_wire(&self) -> anyhow::Result<()> {
+        if self.sending.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let _writing = self.writing.lock().await;
+        let Some(client) = self.client.get().and_then(Weak::upgrade) else { return Ok(()) };
+        {
+            let mut state = self.state();
+            if state.is_settled(Instant::now()) {
+                return Ok(());
+            }
+            state.stepped = false;
+        }
+        let written = tokio::time::timeout(WRITING_TIME_MAX, client.flush_pending_signal_state()).await;
+        if !matches!(written, Ok(Ok(()))) {
+            self.state().stepped = true;
+        }
+        match written {
+            Ok(written) => Ok(written?),
+            Err(_) => {
+                tracing::warn!("a message went out before the sessions were written");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Connections of `factory`, whose bytes wait for the sessions they depend on.
+pub(super) struct SettledTransports<F> {
+    pub(super) factory: F,
+    pub(super) ratchet: Arc<Ratchet>,
+}
+
+#[async_trait]
+impl<F: TransportFactory> TransportFactory for SettledTransports<F> {
+    async fn create_transport(&self) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        let (transport, events) = self.factory.create_transport().await?;
+        Ok((Arc::new(SettledTransport { transport, ratchet: self.ratchet.clone() }), events))
+    }
+}
+
+struct SettledTransport {
+    transport: Arc<dyn Transport>,
+    ratchet: Arc<Ratchet>,
+}
+
+#[async_trait]
+impl Transport for SettledTransport {
+    async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+        self.ratchet.before_the_wire().await?;
+        self.transport.send(data).await
+    }
+
+    async fn disconnect(&self) {
+        self.transport.disconnect().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_decrypted_is_unsettled_until_it_is_written_and_what_arrives_until_it_is_known() {
+        let (ratchet, now) = (Ratchet::default(), Instant::now());
+        assert!(ratchet.state().is_settled(now));
+
+        ratchet.arrived("3EB0");
+        assert!(!ratchet.state().is_settled(now), "it may have been decrypted a moment ago");
+        ratchet.read("3EB0");
+        assert!(!ratchet.state().is_settled(now), "it was, and nothing was written since");
+        ratchet.state().stepped = false;
+        assert!(ratchet.state().is_settled(now));
+    }
+
+    #[test]
+    fn a_stanza_that_nothing_more_is_heard_of_does_not_count_for_ever() {
+        let ratchet = Ratchet::default();
+        ratchet.arrived("3EB0");
+        assert!(ratchet.state().is_settled(Instant::now() + DECRYPTING_TIME_MAX));
+    }
+
+    #[test]
+    fn two_messages_on_their_way_are_counted_until_both_are_through() {
+        let ratchet = Arc::new(Ratchet::default());
+        let (first, second) = (ratchet.sending(), ratchet.sending());
+        drop(first);
+        assert_eq!(ratchet.sending.load(Ordering::Acquire), 1);
+        drop(second);
+        assert_eq!(ratchet.sending.load(Ordering::Acquire), 0);
+    }
+}
