@@ -4,6 +4,7 @@
 //! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
 //! that, because they pass the durability hook and not this queue.
 
+use super::news;
 use super::outgoing::Acks;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
@@ -17,20 +18,46 @@ const EVENTS_QUEUED_MAX: usize = 16_384;
 
 #[derive(Debug)]
 pub(super) enum Signal {
-    Qr { code: String, valid_ms: i64 },
+    Qr {
+        code: String,
+        valid_ms: i64,
+    },
     QrExhausted,
-    Code { code: String, valid_ms: i64 },
-    CodeRefused { error: String },
-    Paired { jid: String, lid: String, name: String },
-    PairFailed { error: String },
+    Code {
+        code: String,
+        valid_ms: i64,
+    },
+    CodeRefused {
+        error: String,
+    },
+    Paired {
+        jid: String,
+        lid: String,
+        name: String,
+    },
+    PairFailed {
+        error: String,
+    },
     Connected,
-    Lost { detail: String },
-    LoggedOut { detail: String },
+    Lost {
+        detail: String,
+    },
+    LoggedOut {
+        detail: String,
+    },
     Replaced,
-    Banned { detail: String },
+    Banned {
+        detail: String,
+    },
     Outdated,
     Receipt(ReceiptNews),
-    Undecryptable { chat: String, sender: String, id: String },
+    Undecryptable {
+        chat: String,
+        sender: String,
+        id: String,
+    },
+    /// Something around messages; `news` reads it.
+    News(Arc<Event>),
     Flooded,
 }
 
@@ -55,7 +82,8 @@ impl EventHandler for SignalQueue {
         {
             self.acks.arrived(&ack.id, ack.error.clone());
         }
-        let Some(signal) = signal(&event) else { return };
+        let signal = if news::is_news(&event) { Some(Signal::News(event)) } else { signal(&event) };
+        let Some(signal) = signal else { return };
         let last_place = self.queue.capacity() <= 1;
         let signal = if last_place { Signal::Flooded } else { signal };
         // Fails when the connection has ended or the word is already out.
