@@ -1,6 +1,6 @@
 //! Groups: made, changed and read back by another account, and told as events.
 
-use crate::support::{Tenant, answer, tenant, text, until};
+use crate::support::{Gateway, Tenant, answer, simulator, tenant, text, until};
 use serde_json::{Value, json};
 
 /// A tenant with a second device, linked to its contact, and a group of both that the first one made.
@@ -303,4 +303,28 @@ async fn every_bad_field_of_a_group_is_named_at_once() {
         refused("POST", &gateway.device("/groups/join"), json!({ "code": "https://example.com" })).await,
         ["code"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_twenty_first_group_operation_of_a_minute_is_refused_and_reading_costs_nothing() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &["--limits", "--set", "limits.tenant=off"]);
+    let body = json!({ "subject": "Order 42", "participants": [gateway.info["contactPhone"]] });
+    let (_, made) = answer(gateway.request("POST", &gateway.device("/groups/create")).json(&body)).await;
+    let group = gateway.device(&format!("/groups/{}", text(&made["data"]["groupJid"])));
+    let rename = async |subject: &str| {
+        let path = format!("{group}/subject");
+        gateway.request("PUT", &path).json(&json!({ "subject": subject })).send().await.unwrap()
+    };
+
+    for number in 2..=20 {
+        let renamed = rename(&format!("Order {number}")).await;
+        assert_eq!(renamed.status().as_u16(), 200);
+        assert_eq!(renamed.headers()["x-ratelimit-remaining"], (20 - number).to_string().as_str());
+    }
+
+    assert_eq!(rename("").await.status().as_u16(), 400, "what is not understood is not counted");
+    let refused = rename("one more").await;
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (429, true));
+    assert_eq!(gateway.get(&group).await["subject"], "Order 20");
 }

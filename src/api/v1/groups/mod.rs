@@ -10,6 +10,7 @@ use crate::api::envelope::{Answer, Bare, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::Path;
 use crate::api::fields::Fields;
+use crate::api::limits::Key;
 use crate::domain::group::{PEOPLE_MAX, SUBJECT_CHARS_MAX};
 use crate::domain::jid::{GroupId, PersonId};
 use crate::store::AuditEntry;
@@ -116,7 +117,9 @@ pub(in crate::api) async fn leave(
     Ok(done("the account has left the group"))
 }
 
-/// For a request that changes something in groups.
+/// For a request that changes something in groups: charged to the device's window of them, also when WhatsApp refuses it.
 fn changes(api: &Api, device: &OwnDevice<Sends>) -> Result<Account, ApiError> {
-    device.account(api)
+    let account = device.account(api)?;
+    api.limits.charge_own(Key::Groups(device.id().clone()), &device.tenant.allowance)?;
+    Ok(account)
 }
