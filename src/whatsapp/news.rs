@@ -205,11 +205,14 @@ impl Reporter<'_> {
     }
 
     async fn call(&self, call: &IncomingCall) -> Option<Event> {
-        let (id, creator, video, group) = match &call.action {
-            CallAction::Offer { call_id, call_creator, is_video, group_jid, .. } => {
-                (call_id, call_creator, *is_video, group_jid.as_ref().map(ToString::to_string))
+        let (id, creator, phone, video, group) = match &call.action {
+            CallAction::Offer { call_id, call_creator, caller_pn, is_video, group_jid, .. } => {
+                let group = group_jid.as_ref().map(ToString::to_string);
+                (call_id, call_creator, caller_pn.as_ref(), is_video, (group.is_some(), group))
             }
-            CallAction::OfferNotice { call_id, call_creator, is_video, .. } => (call_id, call_creator, *is_video, None),
+            CallAction::OfferNotice { call_id, call_creator, is_video, is_group } => {
+                (call_id, call_creator, None, is_video, (*is_group, None))
+            }
             CallAction::Terminate { call_id, .. } | CallAction::Reject { call_id, .. } => {
                 self.memory.call_ended(call_id);
                 return None;
@@ -217,25 +220,24 @@ impl Reporter<'_> {
             _ => return None,
         };
         self.memory.rang(Call { id: id.clone(), from: call.from.clone(), creator: creator.clone() });
-        let data = json!({ "isVideo": video, "isGroup": matches!(call.action, CallAction::OfferNotice { is_group: true, .. }) || group.is_some(), "group": group });
-        Some(self.rang(id, creator, "ringing", call.timestamp.timestamp(), data).await)
+        let who = told_or_known(self.client, &creator.to_non_ad(), phone, None).await;
+        let data = json!({ "status": "ringing", "isVideo": video, "isGroup": group.0, "group": group.1 });
+        Some(self.rang(id, &who, call.timestamp.timestamp(), data))
     }
 
     /// A call that rang while the device was away. One that rang here was told then.
     async fn missed(&self, call: &MissedCall) -> Option<Event> {
         self.memory.call_ended(&call.call_id);
-        match call.reason {
-            MissedReason::Offline => {
-                let at = call.timestamp.timestamp();
-                Some(self.rang(&call.call_id, &call.from, "missed", at, json!({})).await)
-            }
-            _ => None,
+        if !matches!(call.reason, MissedReason::Offline) {
+            return None;
         }
+        let who = person(self.client, &call.from).await;
+        let data = json!({ "status": "missed" });
+        Some(self.rang(&call.call_id, &who, call.timestamp.timestamp(), data))
     }
 
-    async fn rang(&self, id: &str, from: &Jid, status: &str, at: i64, more: Value) -> Event {
-        let who = person(self.client, from).await;
-        let mut data = json!({ "callId": id, "chat": who.jid, "from": shown(&who), "status": status });
+    fn rang(&self, id: &str, who: &Person, at: i64, more: Value) -> Event {
+        let mut data = json!({ "callId": id, "chat": who.jid, "from": shown(who) });
         if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
             data.extend(more);
         }

@@ -1,10 +1,13 @@
 //! Groups of an account: what they are, who belongs to them, and what may be done in them.
 
+use super::reread::{Also, add_modes, phones};
 use super::{Account, AccountError, Person, group_jid, person, person_jid, person_jids, told_or_known};
 use crate::domain::group::{MemberAdds, Membership, Picture, Settings};
 use crate::domain::jid::{GroupId, PersonId};
 use serde::Serialize;
 use utoipa::ToSchema;
+use wacore::iq::groups::{GetMembershipRequestsIq, GroupInfoOutcome, GroupParticipatingIq, GroupQueryIq};
+use wacore_binary::Jid;
 use whatsapp_rust::client::Client;
 use whatsapp_rust::features::{
     GroupCreateOptions, GroupDescription, GroupMetadata, GroupParticipantOptions, GroupSubject, JoinGroupResult,
@@ -118,14 +121,13 @@ impl Account {
         let groups = self.client.groups();
         let made = self.ask(GROUP, groups.create_group(options)).await?.metadata;
         // The answer lists who was asked for, also those who were not let in: what is read back says who is in.
-        let read = match self.ask(GROUP, groups.get_metadata(&made.id)).await {
+        let group = match self.read_group(&made.id).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(%error, "a group that was made could not be read back; its answer is taken");
-                made
+                described(&self.client, made).await
             }
         };
-        let group = described(&self.client, read).await;
         let mut results = Vec::with_capacity(people.len());
         for person in people {
             let person = self.person(&person_jid(person)?).await;
@@ -140,18 +142,32 @@ impl Account {
 
     /// By subject.
     pub async fn groups(&self) -> Result<Vec<Group>, AccountError> {
-        let found = self.ask(GROUP, self.client.groups().get_participating()).await?;
-        let mut groups = Vec::with_capacity(found.len());
-        for (_, metadata) in found {
-            groups.push(described(&self.client, metadata).await);
+        let asked = Also { spec: GroupParticipatingIq::new(), read: add_modes };
+        let (found, modes) = self.ask(GROUP, self.client.execute(asked)).await?;
+        let mut groups = Vec::with_capacity(found.groups.len());
+        for one in found.groups {
+            let member_add = modes.get(one.id.user.as_str()).copied();
+            groups.push(Group { member_add, ..described(&self.client, one.into()).await });
         }
         groups.sort_by(|a, b| (&a.subject, &a.id).cmp(&(&b.subject, &b.id)));
         Ok(groups)
     }
 
     pub async fn group(&self, group: &GroupId) -> Result<Group, AccountError> {
-        let metadata = self.ask(GROUP, self.client.groups().get_metadata(&group_jid(group)?)).await?;
-        Ok(described(&self.client, metadata).await)
+        self.read_group(&group_jid(group)?).await
+    }
+
+    async fn read_group(&self, group: &Jid) -> Result<Group, AccountError> {
+        let asked = Also { spec: GroupQueryIq::new(group), read: add_modes };
+        match self.ask(GROUP, self.client.execute(asked)).await? {
+            (GroupInfoOutcome::Full(found), modes) => {
+                let member_add = modes.get(group.user.as_str()).copied();
+                Ok(Group { member_add, ..described(&self.client, (*found).into()).await })
+            }
+            (GroupInfoOutcome::NotModified, _) => {
+                Err(AccountError::Failed("a group was not told though asked for".into()))
+            }
+        }
     }
 
     pub async fn change_members(
@@ -257,10 +273,11 @@ impl Account {
     }
 
     pub async fn join_requests(&self, group: &GroupId) -> Result<Vec<JoinRequest>, AccountError> {
-        let waiting = self.ask(GROUP, self.client.groups().get_membership_requests(group_jid(group)?)).await?;
+        let asked = Also { spec: GetMembershipRequestsIq::new(&group_jid(group)?), read: phones };
+        let (waiting, phones) = self.ask(GROUP, self.client.execute(asked)).await?;
         let mut requests = Vec::with_capacity(waiting.len());
         for request in waiting {
-            let person = self.person(&request.jid).await;
+            let person = told_or_known(&self.client, &request.jid, phones.get(&request.jid), None).await;
             requests.push(JoinRequest { person, requested_at: request.request_time });
         }
         Ok(requests)

@@ -12,6 +12,7 @@ mod memory;
 mod presence;
 mod privacy;
 mod profile;
+mod reread;
 
 pub use contacts::{Checked, ContactProfile, PictureLink};
 pub(super) use groups::described;

@@ -186,7 +186,14 @@ async fn presence_is_told_of_people_who_are_watched_and_of_nobody_else() {
         assert_eq!(of["contact"]["phone"], json!(contact), "{of}");
     };
 
+    // A text behind it tells that what came before it on the same connection has been seen too.
+    let written = async |body: &str| {
+        done(&gateway, &other, "POST", "/messages/text", json!({ "to": phone, "text": body })).await;
+        event(&gateway, &device, "message.received", |data| data["text"] == json!(body)).await;
+    };
+
     assert_eq!(show(json!({ "to": phone, "type": "recording" })).await, json!({ "success": true }));
+    written("first").await;
     done(&gateway, &device, "POST", "/presence/subscribe", json!({ "to": contact })).await;
     for presence in ["available", "composing", "paused", "unavailable"] {
         // The last one by the older name of the field.
@@ -196,10 +203,8 @@ async fn presence_is_told_of_people_who_are_watched_and_of_nobody_else() {
     }
     done(&gateway, &device, "POST", "/presence/unsubscribe", json!({ "to": contact })).await;
 
-    // What is told behind it shows that nothing more came before.
     show(json!({ "to": phone, "type": "composing" })).await;
-    gateway.phones().post(&format!("/accounts/{contact}/calls"), json!({ "to": phone })).await;
-    event(&gateway, &device, "call.received", |_| true).await;
+    written("last").await;
     let path = gateway.device("/events?cursor=0&type=presence.updated&limit=500");
     let all = gateway.get(&path).await;
     let of = |presence: &str| {
