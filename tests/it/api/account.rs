@@ -115,6 +115,8 @@ async fn a_profile_is_read_back_by_another_device_and_by_a_contact() {
     let (phone, contact) = (text(&gateway.info["devicePhone"]), text(&gateway.info["contactPhone"]));
     let other = gateway.link(&contact).await;
     done(&gateway, &other, "POST", "/presence/subscribe", json!({ "to": phone })).await;
+    // WhatsApp answers a subscription with how it is now.
+    event(&gateway, &other, "presence.updated", |_| true).await;
 
     let set =
         done(&gateway, &first, "PATCH", "/profile", json!({ "name": "Toko Baru", "about": "open until nine" })).await;
@@ -243,7 +245,7 @@ async fn a_device_that_is_stopped_answers_409_and_a_server_that_is_silent_504() 
     let device = text(&gateway.info["deviceId"]);
     let silent = json!({
         "phone": gateway.info["devicePhone"],
-        "match": { "tag": "iq", "direction": "in", "type": "set" },
+        "match": { "tag": "iq", "direction": "in", "type": "set", "xmlns": "privacy" },
         "action": "drop",
         "count": 1
     });
@@ -279,4 +281,62 @@ async fn what_the_client_library_has_no_call_for_is_answered_501_with_its_name()
         }
     }
     assert!(asked > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_watched_is_watched_again_on_the_next_connection() {
+    let gateway = tenant().await;
+    let (device, phone) = (text(&gateway.info["deviceId"]), text(&gateway.info["devicePhone"]));
+    let contact = text(&gateway.info["contactPhone"]);
+    let path = gateway.device("/events?cursor=0&type=presence.updated&limit=500");
+    // WhatsApp answers a subscription with how it is now.
+    let answers = async |count: usize| {
+        until("the answer to a subscription", async || {
+            (gateway.get(&path).await.as_array().unwrap().len() >= count).then_some(())
+        })
+        .await;
+    };
+    done(&gateway, &device, "POST", "/presence/subscribe", json!({ "to": contact })).await;
+    answers(1).await;
+    let devices = gateway.phones().get(&format!("/accounts/{phone}/devices")).await;
+    let number = devices[0]["device"].clone();
+
+    gateway.phones().post(&format!("/accounts/{phone}/devices/{number}/kick"), json!({})).await;
+    answers(2).await;
+    gateway.phones().post(&format!("/accounts/{contact}/presence"), json!({ "available": true })).await;
+
+    let told = event(&gateway, &device, "presence.updated", |data| data["presence"] == "available").await;
+    assert_eq!(told["contact"]["phone"], json!(contact));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_code_of_whatsapps_is_an_error_that_says_what_to_do() {
+    let gateway = tenant().await;
+    let device = text(&gateway.info["deviceId"]);
+    let answered = async |code: &str| {
+        let refuse = json!({
+            "phone": gateway.info["devicePhone"],
+            "match": { "tag": "iq", "direction": "in", "type": "set", "xmlns": "privacy" },
+            "action": "nack",
+            "code": code,
+            "count": 1
+        });
+        gateway.phones().post("/faults", refuse).await;
+        let (status, answer) = ask(&gateway, &device, "POST", "/privacy/settings", json!({ "online": "all" })).await;
+        (status, text(&answer["error"]["code"]))
+    };
+
+    for (code, status, name) in [
+        ("401", 403, "FORBIDDEN"),
+        ("403", 403, "FORBIDDEN"),
+        ("404", 404, "NOT_FOUND"),
+        ("406", 409, "CONFLICT"),
+        ("409", 409, "CONFLICT"),
+        ("410", 404, "NOT_FOUND"),
+        ("429", 429, "RATE_LIMIT_EXCEEDED"),
+        ("500", 503, "OVERLOADED"),
+        ("503", 503, "OVERLOADED"),
+    ] {
+        assert_eq!(answered(code).await, (status, name.to_owned()), "{code}");
+    }
 }

@@ -328,3 +328,24 @@ async fn the_twenty_first_group_operation_of_a_minute_is_refused_and_reading_cos
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (429, true));
     assert_eq!(gateway.get(&group).await["subject"], "Order 20");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notification_that_comes_twice_is_told_once() {
+    let pair = Pair::new().await;
+    let twice = json!({
+        "phone": pair.contact,
+        "match": { "tag": "notification", "direction": "out", "type": "w:gp2" },
+        "action": "duplicate",
+        "count": 2
+    });
+    pair.gateway.phones().post("/faults", twice).await;
+
+    pair.done("PUT", "/subject", json!({ "subject": "Orders" })).await;
+    pair.done("PUT", "/description", json!({ "description": "all of them" })).await;
+    pair.done("PATCH", "/settings", json!({ "locked": true })).await;
+
+    pair.told("group.updated", |data| data["changes"].get("locked").is_some()).await;
+    for change in ["subject", "description"] {
+        pair.told("group.updated", |data| data["changes"].get(change).is_some()).await;
+    }
+}
