@@ -10,6 +10,7 @@ use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
 use crate::store::{AuditEntry, DeviceRow, MANAGED_BY_API, PluginRow, StoreError, TenantStatus, WebhookRow};
 use crate::vault::api_key;
+use crate::whatsapp::Account;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -105,6 +106,11 @@ impl<S> OwnDevice<S> {
 
     pub(super) fn audit(&self, action: &'static str) -> AuditEntry {
         self.tenant.audit(action, "device", self.row.id.as_str())
+    }
+
+    /// For live requests; refused while the device is not connected.
+    pub(super) fn account(&self, api: &Api) -> Result<Account, ApiError> {
+        Ok(api.directory.account(&self.tenant.id, &self.row.id)?)
     }
 }
 

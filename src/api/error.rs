@@ -5,7 +5,7 @@ use super::request::request_id;
 use crate::outbound::accept::AcceptError;
 use crate::plugins::{KeepError, NotAPlugin, PluginsError};
 use crate::store::StoreError;
-use crate::whatsapp::DirectoryError;
+use crate::whatsapp::{AccountError, DirectoryError};
 use axum::Json;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -66,6 +66,10 @@ pub enum ApiError {
         message: String,
     },
     RateLimited(Standing),
+    /// WhatsApp's own limit, with the seconds it asks to wait.
+    Throttled(Option<u32>),
+    /// The pinned client library has no call for it; docs/capabilities.md names what is missing.
+    NotSupported(String),
     Overloaded(&'static str),
     UpstreamTimeout(&'static str),
     /// The cause is for the log; the client reads that something failed.
@@ -74,7 +78,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code with its status, for the documentation and its test.
-    pub const CODES: [(&'static str, u16); 17] = [
+    pub const CODES: [(&'static str, u16); 18] = [
         ("UNAUTHORIZED", 401),
         ("INVALID_API_KEY", 401),
         ("INVALID_MASTER_KEY", 401),
@@ -89,6 +93,7 @@ impl ApiError {
         ("UNSUPPORTED_MEDIA_TYPE", 415),
         ("PLUGIN_REJECTED", 422),
         ("RATE_LIMIT_EXCEEDED", 429),
+        ("NOT_SUPPORTED", 501),
         ("OVERLOADED", 503),
         ("UPSTREAM_TIMEOUT", 504),
         ("INTERNAL_ERROR", 500),
@@ -113,7 +118,8 @@ impl ApiError {
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::PluginRejected { .. } => "PLUGIN_REJECTED",
-            Self::RateLimited(_) => "RATE_LIMIT_EXCEEDED",
+            Self::RateLimited(_) | Self::Throttled(_) => "RATE_LIMIT_EXCEEDED",
+            Self::NotSupported(_) => "NOT_SUPPORTED",
             Self::Overloaded(_) => "OVERLOADED",
             Self::UpstreamTimeout(_) => "UPSTREAM_TIMEOUT",
             Self::Internal(_) => "INTERNAL_ERROR",
@@ -135,7 +141,7 @@ impl ApiError {
             Self::Validation(_) => "the request has fields that need correction; see details".into(),
             Self::NotFound(what) => format!("no such {what}"),
             Self::MethodNotAllowed => "this route does not take this method".into(),
-            Self::Conflict(why) => why.clone(),
+            Self::Conflict(why) | Self::NotSupported(why) => why.clone(),
             Self::IdempotencyMismatch => "this idempotency key was used for another request".into(),
             Self::PayloadTooLarge => "the body is larger than this server accepts".into(),
             Self::PluginRejected { plugin, message, .. } => {
@@ -144,6 +150,7 @@ impl ApiError {
             Self::RateLimited(standing) => {
                 format!("more than {} in the window; try again in {} s", standing.limit, standing.reset_s)
             }
+            Self::Throttled(_) => "whatsapp takes no more requests of this account for now".into(),
             Self::UnsupportedMediaType(why) | Self::Overloaded(why) | Self::UpstreamTimeout(why) => (*why).into(),
             Self::Internal(_) => "something failed on our side; the request id names it in the log".into(),
         }
@@ -170,6 +177,10 @@ impl IntoResponse for ApiError {
             }
             Self::RateLimited(standing) => {
                 headers.insert(RETRY_AFTER, standing.reset_s.into());
+                None
+            }
+            Self::Throttled(Some(seconds)) => {
+                headers.insert(RETRY_AFTER, seconds.into());
                 None
             }
             _ => None,
@@ -202,6 +213,26 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Refused(why) => Self::Conflict(format!("whatsapp refused: {why}")),
             DirectoryError::Stopping => Self::Overloaded("the server is stopping"),
             DirectoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotConnected => {
+                Self::DeviceNotConnected("the device is not connected to whatsapp; link it, start it, or wait for it")
+            }
+            AccountError::Busy => Self::Overloaded("the device has too many requests under way; try again"),
+            AccountError::NoAnswer => {
+                Self::UpstreamTimeout("whatsapp did not answer in time; look whether it was done before repeating it")
+            }
+            AccountError::Forbidden => Self::Forbidden("whatsapp does not allow this account to do that"),
+            AccountError::NotFound(what) => Self::NotFound(what),
+            AccountError::Throttled { retry_after_s } => Self::Throttled(retry_after_s),
+            AccountError::Unavailable { .. } => Self::Overloaded("whatsapp cannot answer now; try again"),
+            AccountError::Refused { .. } | AccountError::Unfit(_) => Self::Conflict(error.to_string()),
+            AccountError::Failed(cause) => Self::Internal(cause),
         }
     }
 }

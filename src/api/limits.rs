@@ -5,10 +5,10 @@
 
 use super::error::ApiError;
 use super::request;
-use crate::domain::allowance::{Allowance, Allowed};
+use crate::domain::allowance::{Allowance, Allowed, SendKind};
 use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::ids::{DeviceId, TenantId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,8 +28,10 @@ pub struct LimitSettings {
     pub public: Option<Limit>,
     /// Wrong keys from one address.
     pub failed_auth: Option<Limit>,
-    /// Text messages of one device.
-    pub text: Option<Limit>,
+    /// What one device sends, by kind; a kind that is not there is off.
+    pub sent: BTreeMap<SendKind, Limit>,
+    /// Operations of one device on groups.
+    pub groups: Option<Limit>,
 }
 
 /// Who is charged for what.
@@ -38,7 +40,8 @@ pub(super) enum Key {
     Tenant(TenantId),
     Public(Option<String>),
     FailedAuth(Option<String>),
-    Text(DeviceId),
+    Sent(SendKind, DeviceId),
+    Groups(DeviceId),
 }
 
 /// How a window stands, for the headers.
@@ -95,7 +98,8 @@ impl Limits {
             }
             Key::Public(_) => self.settings.public,
             Key::FailedAuth(_) => self.settings.failed_auth,
-            Key::Text(_) => overruled(self.settings.text, own.text_per_minute, None),
+            Key::Sent(kind, _) => overruled(self.settings.sent.get(kind).copied(), own.of(*kind), None),
+            Key::Groups(_) => overruled(self.settings.groups, own.groups_per_minute, None),
         };
         let Some(limit) = limit else { return Ok(()) };
         let now = self.clock.now_ms();

@@ -16,10 +16,13 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 11] = [
     ("Messages", "Sending, and what became of it."),
     ("Devices", "Linked WhatsApp accounts."),
     ("Pairing", "Linking a device to an account."),
+    ("Groups", "Groups of a linked account."),
+    ("Contacts", "People, as WhatsApp tells of them."),
+    ("Account", "What a linked account shows of itself and lets others do: presence, privacy, profile, calls."),
     ("Events", "What happened."),
     ("Webhooks", "Being told what happened."),
     ("Plugins", "What stands between: components that see events and messages on their way."),
@@ -34,7 +37,7 @@ pub(super) fn about() -> OpenApi {
 }
 
 /// The refusals that routes of a kind share: HTTP status, name in the document, what it means.
-const REFUSALS: [(&str, &str, &str); 11] = [
+const REFUSALS: [(&str, &str, &str); 12] = [
     ("400", "BadRequest", "A field needs correction; `details` names every one of them."),
     ("401", "NoKey", "The key is missing or not valid."),
     ("403", "Forbidden", "The key lacks the scope for this, or the tenant is suspended."),
@@ -44,6 +47,7 @@ const REFUSALS: [(&str, &str, &str); 11] = [
     ("415", "NotJson", "The body is not of the kind that the route takes: JSON, or a form for an upload."),
     ("429", "RateLimited", "A rate limit was reached; `Retry-After` gives the seconds to wait."),
     ("500", "Internal", "Something failed on our side; the request id names it in the log."),
+    ("501", "NotSupported", "The client library has no call for it; docs/capabilities.md names what is missing."),
     ("503", "Overloaded", "The server is stopping or cannot take more now."),
     ("504", "Timeout", "It took too long."),
 ];
@@ -54,6 +58,27 @@ pub(super) struct Refusal;
 impl<'r> ToResponse<'r> for Refusal {
     fn response() -> (&'r str, RefOr<Response>) {
         ("Refusal", refusal("The state does not allow it; the code says why.").into())
+    }
+}
+
+/// A name in the path that does not read as what it names.
+pub(super) struct Unfit;
+
+impl<'r> ToResponse<'r> for Unfit {
+    fn response() -> (&'r str, RefOr<Response>) {
+        ("BadRequest", refusal("A field needs correction; `details` names every one of them.").into())
+    }
+}
+
+/// The client library has no call for it.
+pub(super) struct NotSupported;
+
+impl<'r> ToResponse<'r> for NotSupported {
+    fn response() -> (&'r str, RefOr<Response>) {
+        (
+            "NotSupported",
+            refusal("The client library has no call for it; docs/capabilities.md names what is missing.").into(),
+        )
     }
 }
 

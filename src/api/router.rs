@@ -39,8 +39,8 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::lifecycle::logout))
         .routes(routes!(v1::pairing::qr))
         .routes(routes!(v1::pairing::code))
-        .routes(routes!(v1::messages::send_text))
-        .routes(routes!(v1::messages::status))
+        .routes(routes!(v1::messages::text::send))
+        .routes(routes!(v1::messages::status::read))
         .routes(routes!(v1::events::list))
         .routes(routes!(v1::events::of_tenant))
         .routes(routes!(v1::events::replay))
@@ -62,6 +62,49 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::pipeline::attempt))
 }
 
+/// What is asked of a connected account at once, below /v1.
+fn account() -> OpenApiRouter<Api> {
+    use v1::account::{calls, contacts, missing, presence, privacy, profile};
+    use v1::groups::{self, details, invites, members};
+    OpenApiRouter::new()
+        .routes(routes!(groups::create))
+        .routes(routes!(groups::list))
+        .routes(routes!(invites::preview))
+        .routes(routes!(invites::join))
+        .routes(routes!(groups::read))
+        .routes(routes!(groups::leave))
+        .routes(routes!(members::add))
+        .routes(routes!(members::remove))
+        .routes(routes!(members::promote))
+        .routes(routes!(members::demote))
+        .routes(routes!(members::requests))
+        .routes(routes!(members::approve))
+        .routes(routes!(members::reject))
+        .routes(routes!(details::subject))
+        .routes(routes!(details::description))
+        .routes(routes!(details::settings))
+        .routes(routes!(details::picture, details::set_picture, details::remove_picture))
+        .routes(routes!(invites::read, invites::revoke))
+        .routes(routes!(presence::show))
+        .routes(routes!(presence::subscribe))
+        .routes(routes!(presence::unsubscribe))
+        .routes(routes!(privacy::read, privacy::set))
+        .routes(routes!(privacy::blocked))
+        .routes(routes!(privacy::block))
+        .routes(routes!(privacy::unblock))
+        .routes(routes!(profile::read, profile::set))
+        .routes(routes!(profile::set_picture, profile::remove_picture))
+        .routes(routes!(contacts::check))
+        .routes(routes!(contacts::read))
+        .routes(routes!(contacts::identity))
+        .routes(routes!(contacts::picture))
+        .routes(routes!(calls::reject))
+        .routes(routes!(missing::default_timer))
+        .routes(routes!(missing::exceptions))
+        .routes(routes!(missing::business_profile))
+        .routes(routes!(missing::catalog))
+}
+
 /// The routes that the API document describes, and the document.
 fn described() -> (Router<Api>, OpenApi) {
     let (router, document) = OpenApiRouter::with_openapi(openapi::about())
@@ -69,7 +112,7 @@ fn described() -> (Router<Api>, OpenApi) {
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .nest("/admin", administration())
-        .nest("/v1", tenants())
+        .nest("/v1", tenants().merge(account()))
         .split_for_parts();
     (router, openapi::complete(document))
 }

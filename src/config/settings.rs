@@ -2,6 +2,7 @@
 
 use super::tree::Tree;
 use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, UploadSettings};
+use crate::domain::allowance::SendKind;
 use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
@@ -198,7 +199,11 @@ fn limits(tree: &mut Tree) -> LimitSettings {
         tenant: limit("limits.tenant", window),
         public: limit("limits.public_per_minute", MINUTE),
         failed_auth: limit("limits.failed_auth_per_minute", MINUTE),
-        text: limit("limits.text_per_minute", MINUTE),
+        sent: SendKind::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind, limit(&format!("limits.{}", kind.key()), MINUTE)?)))
+            .collect(),
+        groups: limit("limits.groups_per_minute", MINUTE),
     }
 }
 
@@ -239,6 +244,7 @@ fn allow_list(tree: &mut Tree) -> AllowList {
 #[cfg(test)]
 mod tests {
     use crate::config::{Sources, load};
+    use crate::domain::allowance::SendKind;
 
     fn environment(pairs: &[(&str, &str)]) -> Sources {
         let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -308,6 +314,7 @@ mod tests {
             ("RIJAN__EGRESS__ALLOW", "10.0.0.0/8, intranet:8080"),
             ("RIJAN__WHATSAPP__QUEUE_WHILE_OFFLINE", "false"),
             ("RATE_LIMIT_MAX", "off"),
+            ("RIJAN__LIMITS__POLL_PER_MINUTE", "off"),
             ("TIMEZONE", "Asia/Jakarta"),
         ]))
         .expect("loads");
@@ -316,7 +323,18 @@ mod tests {
         assert_eq!(settings.whatsapp.version, (2, 3000, 5));
         assert!(!settings.api.queue_while_offline);
         assert_eq!(settings.api.limits.tenant, None);
-        assert_eq!(settings.api.limits.text.map(|limit| limit.max), Some(60));
+        assert_eq!(settings.api.limits.sent.get(&SendKind::Poll), None);
+    }
+
+    #[test]
+    fn every_kind_of_send_has_a_window_of_its_own() {
+        let limits = load(&environment(&[KEY])).expect("loads").api.limits;
+
+        let windows: Vec<u32> = limits.sent.values().map(|limit| limit.max).collect();
+
+        assert_eq!(limits.sent.keys().copied().collect::<Vec<_>>(), SendKind::ALL);
+        assert_eq!(windows, [60, 30, 40, 40, 100, 40, 30]);
+        assert_eq!(limits.groups.map(|limit| limit.max), Some(20));
     }
 
     #[test]

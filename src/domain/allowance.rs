@@ -10,13 +10,65 @@ pub enum Allowed {
     Max(u32),
 }
 
-/// What is left out is as the gateway's configuration says.
+/// What a device sends, by the window it is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SendKind {
+    /// Texts, and what is made of text alone: templates, buttons and lists, edits, deletions.
+    Text,
+    Media,
+    Location,
+    Contact,
+    Reaction,
+    Poll,
+    Forward,
+}
+
+impl SendKind {
+    pub const ALL: [Self; 7] =
+        [Self::Text, Self::Media, Self::Location, Self::Contact, Self::Reaction, Self::Poll, Self::Forward];
+
+    /// The key of its window, in the gateway's configuration and in a tenant's file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Text => "text_per_minute",
+            Self::Media => "media_per_minute",
+            Self::Location => "location_per_minute",
+            Self::Contact => "contact_per_minute",
+            Self::Reaction => "reaction_per_minute",
+            Self::Poll => "poll_per_minute",
+            Self::Forward => "forward_per_minute",
+        }
+    }
+}
+
+/// What is left out is as the gateway's configuration says. All but the requests is of one device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Allowance {
     /// Requests in the window below.
     pub requests: Option<Allowed>,
     pub requests_window_s: Option<u32>,
-    /// Text messages of one device.
     pub text_per_minute: Option<Allowed>,
+    pub media_per_minute: Option<Allowed>,
+    pub location_per_minute: Option<Allowed>,
+    pub contact_per_minute: Option<Allowed>,
+    pub reaction_per_minute: Option<Allowed>,
+    pub poll_per_minute: Option<Allowed>,
+    pub forward_per_minute: Option<Allowed>,
+    /// Operations on groups.
+    pub groups_per_minute: Option<Allowed>,
+}
+
+impl Allowance {
+    pub fn of(&self, kind: SendKind) -> Option<Allowed> {
+        match kind {
+            SendKind::Text => self.text_per_minute,
+            SendKind::Media => self.media_per_minute,
+            SendKind::Location => self.location_per_minute,
+            SendKind::Contact => self.contact_per_minute,
+            SendKind::Reaction => self.reaction_per_minute,
+            SendKind::Poll => self.poll_per_minute,
+            SendKind::Forward => self.forward_per_minute,
+        }
+    }
 }

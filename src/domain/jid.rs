@@ -26,6 +26,8 @@ pub enum InvalidAddress {
     Server,
     #[error("is not a group id")]
     Group,
+    #[error("is a group; name a person")]
+    Person,
 }
 
 /// A chat's address without a device part: `6281234567890@s.whatsapp.net`, `…@lid`, `…@g.us`.
@@ -104,6 +106,58 @@ impl From<ChatId> for String {
     }
 }
 
+/// A group's address: `120363000000000001@g.us`. Its `@g.us` may be left out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupId(String);
+
+impl GroupId {
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let user = text.trim();
+        let user = user.strip_suffix("@g.us").unwrap_or(user);
+        if is_group(user) { Ok(Self(format!("{user}@g.us"))) } else { Err(InvalidAddress::Group) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn chat(&self) -> ChatId {
+        ChatId(self.0.clone())
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A person's address, by phone number or by lid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PersonId(String);
+
+impl PersonId {
+    /// As [`ChatId::parse_written`], and no group.
+    pub fn parse_written(text: &str) -> Result<Self, InvalidAddress> {
+        let chat = ChatId::parse_written(text)?;
+        if chat.is_group() { Err(InvalidAddress::Person) } else { Ok(Self(chat.0)) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn chat(&self) -> ChatId {
+        ChatId(self.0.clone())
+    }
+}
+
+impl fmt::Display for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A phone number in international form, digits only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -171,6 +225,18 @@ mod tests {
         assert!(ChatId::parse("120363000000000001@g.us").is_ok_and(|c| c.is_group()));
         assert!(ChatId::parse("628123-1600000000@g.us").is_ok_and(|c| c.is_group()));
         assert_eq!(ChatId::parse("123456789012345@lid").map(|c| c.phone().map(str::to_owned)), Ok(None));
+    }
+
+    #[test]
+    fn a_group_is_no_person_and_a_person_no_group() {
+        for text in ["120363000000000001@g.us", "120363000000000001", " 628123-1600000000 "] {
+            assert!(GroupId::parse(text).is_ok_and(|group| group.as_str().ends_with("@g.us")), "{text}");
+        }
+        assert_eq!(GroupId::parse("6281234567890@s.whatsapp.net"), Err(InvalidAddress::Group));
+        assert_eq!(GroupId::parse(""), Err(InvalidAddress::Group));
+        assert_eq!(PersonId::parse_written("120363000000000001@g.us"), Err(InvalidAddress::Person));
+        assert_eq!(PersonId::parse_written("0812 3456 7890"), Err(InvalidAddress::National));
+        assert!(PersonId::parse_written("+62 812-3456-7890").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::plugin::Demo;
 use super::receiver::Receiver;
 use crate::app::App;
 use crate::config::{self, Sources};
+use crate::domain::allowance::SendKind;
 use crate::vault::api_key;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -237,8 +238,9 @@ fn settings(options: &Options, folder: &Path, simulator: &str, password: &str) -
         ("whatsapp.ping_timeout_s", "2".to_owned()),
         ("server.shutdown_grace_s", "5".to_owned()),
     ];
-    let windows = ["tenant", "public_per_minute", "failed_auth_per_minute", "text_per_minute"];
-    let windows = windows.iter().filter(|_| !options.limits).map(|key| (format!("limits.{key}"), "off".to_owned()));
+    let general = ["tenant", "public_per_minute", "failed_auth_per_minute", "groups_per_minute"];
+    let windows = general.into_iter().chain(SendKind::ALL.map(SendKind::key));
+    let windows = windows.filter(|_| !options.limits).map(|key| (format!("limits.{key}"), "off".to_owned()));
     let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(windows);
     let flags = flags.chain(options.settings.iter().cloned()).collect();
     Ok(config::load(&Sources { flags, ..Sources::default() })?)

@@ -42,6 +42,20 @@ impl Store {
         self.db.write(move |tx| append(tx, &event)).await
     }
 
+    /// Appends what is not there yet: an event whose id is known was told before, or waits for the tenant's plugins.
+    pub async fn append_events_once(&self, events: Vec<Event>) -> Result<()> {
+        self.db
+            .write(move |tx| {
+                for event in &events {
+                    if !is_known(tx, event)? {
+                        append(tx, event)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
     pub async fn events(&self, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
         let tenant = tenant.clone();
         self.db
@@ -112,6 +126,16 @@ impl Store {
 }
 
 pub(super) const COLUMNS: &str = "seq, id, tenant_id, device_id, type, data, created_at, dropped_by, dropped_why";
+
+fn is_known(tx: &Tx<'_>, event: &Event) -> Result<bool> {
+    let mut known = tx.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM event_logs WHERE id = ?1) OR EXISTS \
+         (SELECT 1 FROM messages_inbox WHERE device_id = ?2 AND chat = ?3 AND sender = '' AND wa_id = ?1)",
+    )?;
+    let chat = inbox::chat_of(event);
+    Ok(known
+        .query_row(params![event.id.as_str(), event.device.as_ref().map(DeviceId::as_str), chat], |row| row.get(0))?)
+}
 
 /// Writes an event. Of a tenant whose plugins see events it waits in the inbox until they have.
 pub(super) fn append(tx: &Tx<'_>, event: &Event) -> Result<()> {

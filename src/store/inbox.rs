@@ -209,10 +209,15 @@ impl Store {
     }
 }
 
+/// Whose turn an event waits for; empty when it concerns no chat.
+pub(super) fn chat_of(event: &Event) -> &str {
+    event.data.get("chat").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Keeps an event until the tenant's plugins have seen it.
 pub(super) fn wait_for_plugins(tx: &Tx<'_>, event: &Event) -> Result<()> {
     let Some(device) = &event.device else { return events::append_decided(tx, event) };
-    let chat = event.data.get("chat").and_then(Value::as_str).unwrap_or_default();
+    let chat = chat_of(event);
     let envelope = json!({ "type": event.type_.as_str(), "data": event.data, "at": event.at });
     tx.prepare_cached(
         "INSERT INTO messages_inbox (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, kind) \

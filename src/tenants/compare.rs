@@ -415,6 +415,13 @@ fn limits(limits: &Allowance) -> Value {
         "requests": allowed(limits.requests),
         "requests_window_s": limits.requests_window_s,
         "text_per_minute": allowed(limits.text_per_minute),
+        "media_per_minute": allowed(limits.media_per_minute),
+        "location_per_minute": allowed(limits.location_per_minute),
+        "contact_per_minute": allowed(limits.contact_per_minute),
+        "reaction_per_minute": allowed(limits.reaction_per_minute),
+        "poll_per_minute": allowed(limits.poll_per_minute),
+        "forward_per_minute": allowed(limits.forward_per_minute),
+        "groups_per_minute": allowed(limits.groups_per_minute),
     })
 }
 

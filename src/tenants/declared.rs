@@ -84,7 +84,18 @@ pub(super) enum Origin {
 }
 
 const TENANT: [&str; 7] = ["name", "slug", "suspended", "devices", "webhooks", "plugins", "limits"];
-const LIMITS: [&str; 3] = ["requests", "requests_window_s", "text_per_minute"];
+const LIMITS: [&str; 10] = [
+    "requests",
+    "requests_window_s",
+    "text_per_minute",
+    "media_per_minute",
+    "location_per_minute",
+    "contact_per_minute",
+    "reaction_per_minute",
+    "poll_per_minute",
+    "forward_per_minute",
+    "groups_per_minute",
+];
 const DEVICE: [&str; 2] = ["slug", "label"];
 const WEBHOOK: [&str; 13] = [
     "slug",
@@ -197,6 +208,13 @@ fn limits(root: &Section<'_>) -> Allowance {
         requests: limits.allowed("requests", 1..=REQUESTS_MAX),
         requests_window_s: limits.whole("requests_window_s", 1..=WINDOW_S_MAX),
         text_per_minute: limits.allowed("text_per_minute", 1..=REQUESTS_MAX),
+        media_per_minute: limits.allowed("media_per_minute", 1..=REQUESTS_MAX),
+        location_per_minute: limits.allowed("location_per_minute", 1..=REQUESTS_MAX),
+        contact_per_minute: limits.allowed("contact_per_minute", 1..=REQUESTS_MAX),
+        reaction_per_minute: limits.allowed("reaction_per_minute", 1..=REQUESTS_MAX),
+        poll_per_minute: limits.allowed("poll_per_minute", 1..=REQUESTS_MAX),
+        forward_per_minute: limits.allowed("forward_per_minute", 1..=REQUESTS_MAX),
+        groups_per_minute: limits.allowed("groups_per_minute", 1..=REQUESTS_MAX),
     }
 }
 
@@ -306,6 +324,7 @@ fn plugin(section: &Section<'_>) -> Option<Plugin> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::domain::allowance::{Allowed, SendKind};
     use crate::egress::{AllowList, EgressSettings};
     use std::time::Duration;
 
@@ -357,11 +376,24 @@ pub(super) mod tests {
     "#;
 
     #[test]
+    fn every_window_of_a_device_can_be_set_by_a_file() {
+        let keys = SendKind::ALL.map(SendKind::key);
+        let lines: String = keys.iter().map(|key| format!("{key} = 7\n")).collect();
+
+        let declared = declare(&format!("name = \"Acme\"\n[limits]\n{lines}groups_per_minute = 8\n")).expect("reads");
+
+        for kind in SendKind::ALL {
+            assert_eq!(declared.limits.of(kind), Some(Allowed::Max(7)), "{}", kind.key());
+        }
+        assert_eq!(declared.limits.groups_per_minute, Some(Allowed::Max(8)));
+    }
+
+    #[test]
     fn a_file_says_what_it_means_and_the_rest_has_defaults() {
         let declared = declare(GOOD).expect("reads");
 
         assert_eq!(declared.slug.as_str(), "acme");
-        assert_eq!(declared.limits.text_per_minute, Some(crate::domain::allowance::Allowed::Off));
+        assert_eq!(declared.limits.text_per_minute, Some(Allowed::Off));
         let webhook = &declared.webhooks[0];
         assert_eq!((webhook.retry_count, webhook.timeout_ms, webhook.enabled), (3, 10_000, true));
         assert_eq!(webhook.secret.expose(), "a secret of the hook");

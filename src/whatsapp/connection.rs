@@ -1,11 +1,13 @@
 //! One connection of a device, from the first byte to its end. Returns why it ended; decides nothing.
 
+use super::account::watch_again;
 use super::backend::Backend;
 use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
 use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::missing::{Missing, Received};
+use super::news;
 use super::outgoing::{Acks, Sender};
 use super::ratchet::{Ratchet, SettledTransports};
 use super::{PairingCode, QrCode, Vitals};
@@ -35,6 +37,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 const LID_CACHE_MAX: u64 = 10_000;
 /// Receipts taken from the queue for one transaction.
 const RECEIPTS_PER_WRITE_MAX: usize = 256;
+/// Events of one transaction, of what is news and no message.
+const NEWS_PER_WRITE_MAX: usize = 256;
 /// How a phone names this device in its list of linked devices.
 const DEVICE_NAME: &str = "Rijan";
 /// One-time keys for a simulator, which hands out few.
@@ -260,6 +264,7 @@ impl<'a> Connection<'a> {
             }
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
+            Signal::News(first) => self.on_news(first).await,
             Signal::Undecryptable { chat, sender, id } => self.on_undecryptable(&chat, &sender, &id).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
@@ -323,6 +328,36 @@ impl<'a> Connection<'a> {
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
+        let watched = self.control.memory.watched();
+        if !watched.is_empty() {
+            // Off this loop, which must hear what it asks for.
+            tokio::spawn(watch_again(self.client.clone(), watched));
+        }
+    }
+
+    /// News comes in runs too, as when a phone that was away sees its groups again.
+    async fn on_news(&mut self, first: Arc<wacore::types::events::Event>) {
+        let reporter = news::Reporter {
+            client: &self.client,
+            memory: &self.control.memory,
+            tenant: &self.env.tenant,
+            device: &self.env.device,
+            now: self.env.store.clock().now_ms(),
+        };
+        let mut events: Vec<Event> = reporter.events(&first).await.into_iter().collect();
+        while events.len() < NEWS_PER_WRITE_MAX {
+            match self.signals.try_recv() {
+                Ok(Signal::News(next)) => events.extend(reporter.events(&next).await),
+                Ok(other) => {
+                    self.put_back = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        if !events.is_empty() {
+            self.report(self.env.store.append_events_once(events).await);
+        }
     }
 
     /// Receipts come in runs: a run is one transaction.

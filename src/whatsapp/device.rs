@@ -1,5 +1,6 @@
 //! A device's task: connect, stay, and after every end do what the table in `domain::device` says.
 
+use super::account::Memory;
 use super::connection::{self, Request};
 use super::outgoing::Sender;
 use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
@@ -52,6 +53,7 @@ pub(super) struct Control {
     pub(super) vitals: watch::Sender<Vitals>,
     pub(super) pairing: watch::Sender<Pairing>,
     pub(super) requests: tokio::sync::Mutex<mpsc::Receiver<Request>>,
+    pub(super) memory: Arc<Memory>,
     ask: mpsc::Sender<Request>,
     online: Mutex<Option<(Sender, Lease)>>,
 }
@@ -64,6 +66,7 @@ impl Control {
             vitals: watch::Sender::new(Vitals::default()),
             pairing: watch::Sender::new(Pairing::default()),
             requests: tokio::sync::Mutex::new(requests),
+            memory: Arc::default(),
             ask,
             online: Mutex::new(None),
         }

@@ -2,6 +2,7 @@
 //!
 //! What the owner wants is written first and acted on second, so that a crash in between is mended by the next start.
 
+use super::account::{Account, AccountError};
 use super::connection::Request;
 use super::device::{self, Control, Environment, Pairing};
 use super::outgoing::Sender;
@@ -260,6 +261,14 @@ impl Directory {
             Some(Connected { tenant: entry.tenant.clone(), device: device.clone(), lease, sender })
         });
         online.collect()
+    }
+
+    /// A device of this tenant, for live requests; only while it is connected.
+    pub fn account(&self, tenant: &TenantId, device: &DeviceId) -> Result<Account, AccountError> {
+        let running = self.lock();
+        let own = running.get(device).filter(|entry| entry.tenant == *tenant).ok_or(AccountError::NotConnected)?;
+        let (sender, _) = own.control.online().ok_or(AccountError::NotConnected)?;
+        Ok(Account::new(sender, own.control.memory.clone(), self.0.store.clock().clone()))
     }
 
     /// Whether this very connection still stands.

@@ -5,6 +5,7 @@
 //! that, because they pass the durability hook and not this queue.
 
 use super::missing::Missing;
+use super::news;
 use super::outgoing::Acks;
 use super::ratchet::Ratchet;
 use crate::domain::outgoing::Status;
@@ -60,6 +61,8 @@ pub(super) enum Signal {
     },
     /// It was decrypted before, so it cannot be again, and our inbox lacks it.
     Missing(Missing),
+    /// Something around messages; `news` reads it.
+    News(Arc<Event>),
     Flooded,
 }
 
@@ -105,7 +108,8 @@ impl EventHandler for SignalQueue {
             Event::UndecryptableMessage(message) => self.ratchet.read(&message.info.id),
             _ => {}
         }
-        if let Some(signal) = signal(&event) {
+        let signal = if news::is_news(&event) { Some(Signal::News(event)) } else { signal(&event) };
+        if let Some(signal) = signal {
             self.put(signal);
         }
     }

@@ -1,6 +1,7 @@
 //! Linked devices: one task per device, speaking to WhatsApp through whatsapp-rust. The only module that names it.
 //!
-//! Callers: `api` starts, stops and pairs through the [`Directory`]; `outbound` sends through a [`Connected`] device;
+//! Callers: `api` starts, stops and pairs through the [`Directory`]; `outbound` sends through a [`Connected`] device,
+//! `api` asks through an [`Account`];
 //! `inbound` asks [`incoming::describe`] what a stored message says. Promises: an inbound message is in the store before
 //! WhatsApp hears that we have it; a send reports what WhatsApp's server said of it, not that bytes left; what the owner
 //! wants survives a restart; connected means that the server answered a ping lately.
@@ -8,6 +9,7 @@
 //! A connection is used once. When it ends, for whatever reason, its client is dropped and `domain::device` decides
 //! what follows; the next connection starts from the store alone.
 
+mod account;
 mod backend;
 mod connection;
 mod device;
@@ -16,9 +18,14 @@ mod events;
 mod http;
 pub mod incoming;
 mod missing;
+mod news;
 mod outgoing;
 mod ratchet;
 
+pub use account::{
+    Account, AccountError, Checked, ContactProfile, Group, JoinRequest, Joined, Member, MemberResult, Person,
+    PictureLink, Profile, Role,
+};
 pub use directory::{Connected, Directory, DirectoryError};
 
 use crate::domain::clock::UnixMs;
@@ -35,7 +42,7 @@ pub struct WhatsappSettings {
     /// How often the server is asked for a sign of life, and how long it may take.
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
-    /// How long a sent message waits for the server's acknowledgement.
+    /// How long a sent message waits for the server's acknowledgement, and a live request for its answer.
     pub ack_timeout: Duration,
     /// Unstable connections in a row before a device is failed; 0 never gives up.
     pub connect_attempts_max: u32,

@@ -1,7 +1,9 @@
 //! What a tenant does, with its key.
 
+pub(super) mod account;
 pub(super) mod devices;
 pub(super) mod events;
+pub(super) mod groups;
 pub(super) mod lifecycle;
 pub(super) mod messages;
 pub(super) mod pairing;

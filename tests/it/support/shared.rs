@@ -12,6 +12,18 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
+/// Windows that tests beside each other would fill.
+const WINDOWS: [&str; 8] = [
+    "limits.text_per_minute",
+    "limits.media_per_minute",
+    "limits.location_per_minute",
+    "limits.contact_per_minute",
+    "limits.reaction_per_minute",
+    "limits.poll_per_minute",
+    "limits.forward_per_minute",
+    "limits.groups_per_minute",
+];
+
 const MASTER_PASSWORD: &str = "the operator of the shared gateway";
 
 struct World {
@@ -66,7 +78,7 @@ impl World {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let simulator = simulator().await;
-                let flags = [
+                let mut flags = vec![
                     ("master_key", sha256_hex(MASTER_PASSWORD)),
                     ("server.port", "0".to_owned()),
                     ("store.path", database().display().to_string()),
@@ -77,8 +89,8 @@ impl World {
                     ("limits.tenant", "off".to_owned()),
                     ("limits.public_per_minute", "off".to_owned()),
                     ("limits.failed_auth_per_minute", "off".to_owned()),
-                    ("limits.text_per_minute", "off".to_owned()),
                 ];
+                flags.extend(WINDOWS.map(|window| (window, "off".to_owned())));
                 let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
                 let settings = config::load(&Sources { flags, ..Sources::default() }).unwrap();
                 let _running = App::start(settings).await.unwrap();

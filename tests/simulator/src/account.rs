@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// Devices that asked to be told about presence, by phone number.
     pub(crate) watchers: BTreeSet<(String, u16)>,
     pub(crate) picture: Option<Picture>,
+    /// What it says about itself.
+    pub(crate) about: String,
     /// Calls that its phone made.
     pub(crate) calls: VecDeque<Call>,
     /// How often its phone asked for a message again.
@@ -112,6 +114,7 @@ impl Account {
             presence: Presence::default(),
             watchers: BTreeSet::new(),
             picture: None,
+            about: "simulated".to_owned(),
             calls: VecDeque::new(),
             asked_again: HashMap::new(),
             history: Prepared::default(),
@@ -154,6 +157,11 @@ impl Account {
 }
 
 impl State {
+    /// Whether anybody may add this account to a group. Of contacts the server knows nothing, so that they are nobody here.
+    pub(crate) fn joins_when_added(&self) -> bool {
+        self.privacy.get("groupadd").is_none_or(|value| value == "all")
+    }
+
     /// Linked devices that were not removed.
     pub(crate) fn live_devices(&self) -> Vec<u16> {
         let live = self.companions.iter().filter(|(_, companion)| !companion.removed);

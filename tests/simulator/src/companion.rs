@@ -2,7 +2,7 @@
 
 use crate::line::Line;
 use crate::signal::Bundle;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use wacore_binary::Node;
 
@@ -30,6 +30,8 @@ pub(crate) struct Companion {
     /// Told that its one-time keys run out, and has not sent more yet.
     pub(crate) asked_for_prekeys: bool,
     pub(crate) removed: bool,
+    /// Whose presence it asked for on this connection, by phone number.
+    pub(crate) watching: BTreeSet<String>,
     /// A stanza that a fault holds back until the next one has passed it.
     pub(crate) held_back: Option<Node>,
 }
@@ -53,6 +55,7 @@ impl Companion {
             has_history: false,
             asked_for_prekeys: false,
             removed: false,
+            watching: BTreeSet::new(),
             held_back: None,
         }
     }

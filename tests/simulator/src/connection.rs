@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::faults::{self, Action, Fault};
 use crate::handlers;
 use crate::line::{Line, Out};
-use crate::node::{attr, leaf, server_jid};
+use crate::node::{attr, iq_error, leaf, server_jid};
 use crate::noise::{self, FrameReader};
 use crate::pairing::{PendingPair, fresh_ref};
 use crate::simulator::Shared;
@@ -129,6 +129,11 @@ fn act(shared: &Arc<Shared>, who: &Who, line: &Line, node: &Node, fault: &Fault)
             line.send(handlers::message::ack(&shared.world, node, Some(&code)));
             true
         }
+        Action::Nack if node.tag == "iq" => {
+            let code = fault.code.as_deref().and_then(|code| code.parse().ok()).unwrap_or(406);
+            line.send(iq_error(node, code, "set by a fault"));
+            true
+        }
         Action::StreamError => {
             kick(&shared.world, who, line, fault.code.as_deref().unwrap_or("515"));
             true
@@ -237,11 +242,22 @@ fn leave(world: &World, who: &Who, connection: u64) {
             world.pairing.send_modify(|count| *count += 1);
         }
         Who::Device(session) => {
-            if let Some(companion) = session.account.state().companions.get_mut(&session.device)
-                && companion.line.as_ref().is_some_and(|line| line.id == connection)
-            {
-                companion.line = None;
-                companion.went_offline();
+            let watched = {
+                let mut state = session.account.state();
+                let companion = state.companions.get_mut(&session.device);
+                companion.filter(|companion| companion.line.as_ref().is_some_and(|line| line.id == connection)).map(
+                    |companion| {
+                        companion.line = None;
+                        companion.went_offline();
+                        std::mem::take(&mut companion.watching)
+                    },
+                )
+            };
+            // Subscriptions end with the connection.
+            for number in watched.into_iter().flatten() {
+                if let Some(account) = world.account(&number) {
+                    account.state().watchers.remove(&(session.account.number.clone(), session.device));
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ pub(crate) enum Action {
     Duplicate,
     /// It arrives behind the next one (to the client only).
     Reorder,
-    /// A message from the client is refused with `code`.
+    /// A message or a request from the client is refused with `code`.
     Nack,
     /// The stream ends with `code`: 401, 515 or `conflict`.
     StreamError,
@@ -51,6 +51,7 @@ pub(crate) struct Match {
     pub(crate) direction: Option<Direction>,
     pub(crate) r#type: Option<String>,
     pub(crate) class: Option<String>,
+    pub(crate) xmlns: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -138,7 +139,9 @@ fn concerns(fault: &Fault, phone: &str) -> bool {
 
 fn matches(rule: &Match, node: &Node) -> bool {
     let is = |wanted: &Option<String>, key: &str| wanted.as_ref().is_none_or(|value| attr(node, key) == *value);
-    rule.tag.as_ref().is_none_or(|tag| node.tag == tag.as_str()) && is(&rule.r#type, "type") && is(&rule.class, "class")
+    let attributes = [(&rule.r#type, "type"), (&rule.class, "class"), (&rule.xmlns, "xmlns")];
+    rule.tag.as_ref().is_none_or(|tag| node.tag == tag.as_str())
+        && attributes.into_iter().all(|(wanted, key)| is(wanted, key))
 }
 
 /// Which byte of a ciphertext is damaged, from its end: within the MAC, also where key ids follow it, so that the message

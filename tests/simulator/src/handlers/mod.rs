@@ -63,7 +63,7 @@ async fn iq(world: &World, session: &Session, node: &Node) -> Result<()> {
             return session::handle(world, session, node, &first).await;
         }
         "privacy" | "blocklist" | "status" | "disappearing_mode" => {
-            settings::handle(session, node, &first);
+            settings::handle(world, session, node, &first);
         }
         "w:profile:picture" => picture::handle(world, session, node),
         _ => {

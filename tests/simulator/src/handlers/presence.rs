@@ -29,6 +29,9 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node) {
                 }
                 state.presence
             };
+            if let Some(companion) = session.account.state().companions.get_mut(&session.device) {
+                companion.watching.insert(watched.number.clone());
+            }
             world.flash(&session.account, session.device, &told(&watched, now));
         }
         "unsubscribe" => {

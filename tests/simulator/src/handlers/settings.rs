@@ -1,15 +1,29 @@
 //! Privacy, block list, profile: what is set is there for the next one who asks.
 
 use crate::connection::Session;
-use crate::node::{attr, attr_jid, child, children, result};
+use crate::node::{attr, attr_jid, child, child_body, children, message_id, result};
+use crate::world::World;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-const PRIVACY_CATEGORIES: [&str; 8] =
-    ["last", "online", "profile", "status", "groupadd", "readreceipts", "calladd", "messages"];
+/// Each with its value until somebody sets another.
+const PRIVACY_CATEGORIES: [(&str, &str); 9] = [
+    ("last", "all"),
+    ("online", "all"),
+    ("profile", "all"),
+    ("status", "all"),
+    ("groupadd", "all"),
+    ("readreceipts", "all"),
+    ("calladd", "all"),
+    ("messages", "all"),
+    ("defense", "off"),
+];
 
-pub(super) fn handle(session: &Session, node: &Node, first: &str) {
+pub(super) fn handle(world: &World, session: &Session, node: &Node, first: &str) {
     let line = &session.line;
+    if attr(node, "xmlns") == "status" {
+        return about(world, session, node);
+    }
     let mut owner = session.account.state();
     let sets = attr(node, "type") == "set";
     match (attr(node, "xmlns").as_str(), first) {
@@ -19,8 +33,8 @@ pub(super) fn handle(session: &Session, node: &Node, first: &str) {
                     owner.privacy.insert(attr(category, "name"), attr(category, "value"));
                 }
             }
-            let categories = PRIVACY_CATEGORIES.iter().map(|name| {
-                let value = owner.privacy.get(*name).map_or("all", String::as_str);
+            let categories = PRIVACY_CATEGORIES.iter().map(|(name, default)| {
+                let value = owner.privacy.get(*name).map_or(*default, String::as_str);
                 NodeBuilder::new("category").attr("name", *name).attr("value", value.to_owned()).build()
             });
             let privacy = NodeBuilder::new("privacy").children(categories.collect::<Vec<_>>()).build();
@@ -41,5 +55,29 @@ pub(super) fn handle(session: &Session, node: &Node, first: &str) {
             line.send(result(node, vec![NodeBuilder::new("list").children(items).build()]));
         }
         _ => line.send(result(node, vec![])),
+    }
+}
+
+/// What the account says about itself; who watches it is told.
+fn about(world: &World, session: &Session, node: &Node) {
+    let account = &session.account;
+    let text = child_body(node, "status").unwrap_or_default();
+    let watchers = {
+        let mut state = account.state();
+        state.about = String::from_utf8_lossy(&text).into_owned();
+        state.watchers.clone()
+    };
+    session.line.send(result(node, vec![]));
+    let notification = NodeBuilder::new("notification")
+        .attr("from", account.phone_jid(0))
+        .attr("type", "status")
+        .attr("id", message_id())
+        .attr("t", world.now())
+        .children([NodeBuilder::new("set").bytes(text).build()])
+        .build();
+    for (number, device) in watchers {
+        if let Some(watcher) = world.account(&number) {
+            world.deliver(&watcher, device, notification.clone());
+        }
     }
 }

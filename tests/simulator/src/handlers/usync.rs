@@ -50,8 +50,9 @@ fn answer_part(world: &World, part: &str, known: Option<&Account>) -> Result<Opt
         }
         ("devices", Some(account)) => Some(devices(world, account)?),
         ("lid", Some(account)) => Some(NodeBuilder::new("lid").attr("val", account.lid_jid(0)).build()),
-        ("status", Some(_)) => {
-            Some(NodeBuilder::new("status").attr("t", world.now()).bytes(b"simulated".to_vec()).build())
+        ("status", Some(account)) => {
+            let about = account.state().about.clone();
+            Some(NodeBuilder::new("status").attr("t", world.now()).bytes(about.into_bytes()).build())
         }
         _ => None,
     })

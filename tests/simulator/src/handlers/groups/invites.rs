@@ -95,7 +95,9 @@ pub(super) fn waiting(world: &World, group: &Group, me: &str) -> Outcome {
     }
     let requests = group.requests.iter().filter_map(|(number, since)| {
         let account = world.account(number)?;
-        let request = NodeBuilder::new("membership_approval_request").attr("jid", account.lid_jid(0));
+        let request = NodeBuilder::new("membership_approval_request")
+            .attr("jid", account.lid_jid(0))
+            .attr("phone_number", account.phone_jid(0));
         Some(request.attr("request_time", *since).build())
     });
     let all = NodeBuilder::new("membership_approval_requests").children(requests.collect::<Vec<_>>());

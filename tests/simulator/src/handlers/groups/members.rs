@@ -3,12 +3,15 @@
 use super::{FORBIDDEN, Outcome, notify};
 use crate::account::Account;
 use crate::connection::Session;
-use crate::group::Group;
+use crate::group::{Group, invite_code};
 use crate::node::{attr_jid, child, children};
 use crate::world::World;
 use anyhow::{Context, Result};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
+
+/// How long somebody who must be asked can follow the invitation.
+const INVITATION_SECONDS: u64 = 3 * 24 * 3_600;
 
 /// The people that a request names, with their numbers when they have an account.
 pub(super) fn named(world: &World, request: &Node) -> Vec<(Jid, Option<String>)> {
@@ -35,6 +38,12 @@ pub(super) fn change(world: &World, session: &Session, group: &Group, node: &Nod
     let mut removed = Vec::new();
     for (jid, member) in named(world, request) {
         let answer = NodeBuilder::new("participant").attr("jid", jid);
+        if action == "add" && member.as_deref().is_some_and(|member| !may_be_added(world, member)) {
+            let until = world.now() + INVITATION_SECONDS;
+            let code = NodeBuilder::new("add_request").attr("code", invite_code()).attr("expiration", until).build();
+            answers.push(answer.attr("error", "403").children([code]).build());
+            continue;
+        }
         match member.map(|member| apply(world, &group.id, action, member)) {
             Some(Ok(gone)) => {
                 removed.extend(gone.and_then(|gone| world.account(&gone)));
@@ -52,6 +61,11 @@ pub(super) fn change(world: &World, session: &Session, group: &Group, node: &Nod
         super::tell(world, &group.id, &session.account, &member, None, &news);
     }
     Ok(Outcome::Change(vec![NodeBuilder::new(tag).children(answers).build()], news))
+}
+
+/// Whether somebody's privacy settings let others add them.
+pub(super) fn may_be_added(world: &World, member: &str) -> bool {
+    world.account(member).is_some_and(|account| account.state().joins_when_added())
 }
 
 /// Returns who is no member any more, or the code of the refusal.

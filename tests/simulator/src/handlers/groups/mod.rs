@@ -61,8 +61,9 @@ fn without_group(world: &World, session: &Session, node: &Node, first: &str) -> 
     Ok(match first {
         "create" => {
             let request = child(node, "create").context("no create")?;
-            let invited: Vec<String> =
+            let mut invited: Vec<String> =
                 members::named(world, request).into_iter().filter_map(|(_, member)| member).collect();
+            invited.retain(|member| members::may_be_added(world, member));
             let id = create(world, me, &attr(request, "subject"), &invited);
             if let Some(group) = world.groups().get_mut(&id) {
                 settings::at_creation(group, request);

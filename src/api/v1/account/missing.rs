@@ -1,0 +1,101 @@
+//! What clients ask for and the pinned client library has no call for. The routes are there, so that a client is told what
+//! is missing in place of finding nothing; docs/capabilities.md has the same table, and tests hold the two together.
+
+use crate::api::Api;
+use crate::api::caller::{Manages, OwnDevice, Reads};
+use crate::api::envelope::{Answer, Done, Envelope};
+use crate::api::error::ApiError;
+use crate::whatsapp::ENGINE_VERSION;
+use axum::extract::State;
+
+/// An operation, and the call that is missing.
+pub(in crate::api) struct Missing {
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the table in docs"))]
+    operation: &'static str,
+    call: &'static str,
+}
+
+const DEFAULT_TIMER: Missing =
+    Missing { operation: "readDefaultEphemeral", call: "a reader beside Client::set_default_disappearing_mode" };
+const EXCEPTIONS: Missing =
+    Missing { operation: "readPrivacyExceptions", call: "a reader beside Client::set_privacy_disallowed_list" };
+const BUSINESS_PROFILE: Missing =
+    Missing { operation: "setBusinessProfile", call: "a setter beside Client::get_business_profile" };
+const CATALOG: Missing = Missing { operation: "readCatalog", call: "any request of the namespace w:biz:catalog" };
+
+/// All of them.
+#[cfg(test)]
+const ALL: [Missing; 4] = [DEFAULT_TIMER, EXCEPTIONS, BUSINESS_PROFILE, CATALOG];
+
+fn missing(what: &Missing) -> ApiError {
+    ApiError::NotSupported(format!("{ENGINE_VERSION} has no call for it: {} is missing", what.call))
+}
+
+/// After how many seconds messages of new chats disappear
+///
+/// Can be set by `setPrivacy`, and not read.
+#[utoipa::path(get, path = "/devices/{device}/privacy/disappearing", operation_id = "readDefaultEphemeral",
+    tag = "Account",
+    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
+pub(in crate::api) async fn default_timer(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
+    Err(missing(&DEFAULT_TIMER))
+}
+
+/// Whom `contact_blacklist` excepts
+#[utoipa::path(get, path = "/devices/{device}/privacy/exceptions", operation_id = "readPrivacyExceptions",
+    tag = "Account",
+    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
+pub(in crate::api) async fn exceptions(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
+    Err(missing(&EXCEPTIONS))
+}
+
+/// Change what a business shows of itself
+#[utoipa::path(patch, path = "/devices/{device}/business-profile", operation_id = "setBusinessProfile", tag = "Account",
+    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
+pub(in crate::api) async fn business_profile(State(_): State<Api>, _: OwnDevice<Manages>) -> Answer<Done> {
+    Err(missing(&BUSINESS_PROFILE))
+}
+
+/// The goods of a business
+#[utoipa::path(get, path = "/devices/{device}/catalog", operation_id = "readCatalog", tag = "Account",
+    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
+pub(in crate::api) async fn catalog(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
+    Err(missing(&CATALOG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Operations that the API document says answer 501, with method and path.
+    fn documented() -> Vec<(String, String)> {
+        let document = serde_json::to_value(crate::api::document()).expect("it can be written");
+        let mut found = Vec::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                if operation["responses"].get("501").is_some() {
+                    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+                    found.push((id, format!("{} {path}", method.to_uppercase())));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_table_in_docs_has_every_operation_that_is_missing_and_no_other() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/capabilities.md"))
+            .expect("docs/capabilities.md");
+        let rows: BTreeSet<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let documented = documented();
+        assert_eq!(documented.len(), ALL.len(), "{documented:?}");
+
+        for one in &ALL {
+            let (_, route) = documented.iter().find(|(id, _)| id == one.operation).expect(one.operation);
+            let row = format!("| `{route}` | {} |", one.call);
+            assert!(rows.contains(row.as_str()), "docs/capabilities.md lacks {row}");
+        }
+        assert_eq!(rows.len(), ALL.len(), "{rows:?}");
+    }
+}

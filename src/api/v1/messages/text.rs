@@ -1,0 +1,61 @@
+//! Texts.
+
+use super::{accept, idempotency_key, quoted_message_id, recipient};
+use crate::api::Api;
+use crate::api::caller::{OwnDevice, Sends};
+use crate::api::envelope::Bare;
+use crate::api::error::ApiError;
+use crate::api::fields::Fields;
+use crate::domain::allowance::SendKind;
+use crate::domain::jid::ChatId;
+use crate::domain::outgoing::{Content, MENTIONS_MAX, TEXT_CHARS_MAX};
+use crate::outbound::accept::{Outgoing, Receipt};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use utoipa::ToSchema;
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct SendText {
+    /// A phone number in international form, with or without `+`, spaces and dashes; or a JID of a person or a group.
+    #[schema(example = "6281234567890")]
+    to: String,
+    #[schema(min_length = 1, max_length = 65536)]
+    text: String,
+    /// Phone numbers or JIDs of people who are mentioned.
+    #[schema(required = false, max_items = 256)]
+    mentions: Vec<String>,
+    /// A message of this chat, by our id or WhatsApp's. One that is not known is left out: the text goes without a quote.
+    #[schema(required = false, max_length = 128)]
+    quoted_message_id: String,
+    /// As the header `Idempotency-Key`, which wins.
+    #[schema(required = false, min_length = 1, max_length = 255)]
+    idempotency_key: String,
+}
+
+/// Send a text
+///
+/// On disk when it is answered. The same idempotency key and body answer the first answer again; with another body it
+/// is refused. Messages of one chat go out in the order they were accepted.
+#[utoipa::path(post, path = "/devices/{device}/messages/text", operation_id = "sendText", tag = "Messages",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            description = "Makes a repeat of this request harmless; kept for 24 hours by default.")),
+    request_body = SendText,
+    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn send(
+    State(api): State<Api>,
+    device: OwnDevice<Sends>,
+    headers: HeaderMap,
+    mut fields: Fields,
+) -> Bare<Receipt> {
+    let to = recipient(&mut fields);
+    let text = fields.text("text", 1..=TEXT_CHARS_MAX, true);
+    let mentions = fields.list("mentions", 0..=MENTIONS_MAX, ChatId::parse_written).unwrap_or_default();
+    let quoted_message_id = quoted_message_id(&mut fields);
+    let idempotency_key = idempotency_key(&headers, &mut fields);
+    fields.finish()?;
+    let (Some(chat), Some(text)) = (to, text) else { return Err(ApiError::field("body", "is incomplete")) };
+    let content = Content::Text { text, mentions, quoted_message_id };
+    accept(&api, &device, SendKind::Text, Outgoing { chat, content, idempotency_key }).await
+}

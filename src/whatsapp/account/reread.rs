@@ -1,0 +1,76 @@
+//! What WhatsApp says about groups and the client library leaves out of its answers: read a second time from the same stanza.
+
+use crate::domain::group::MemberAdds;
+use std::collections::HashMap;
+use wacore::iq::spec::IqSpec;
+use wacore::request::InfoQuery;
+use wacore_binary::{Jid, NodeRef};
+
+/// A request of the library's, and what else to read from its answer.
+pub(super) struct Also<S, T> {
+    pub(super) spec: S,
+    pub(super) read: fn(&NodeRef<'_>) -> T,
+}
+
+impl<S: IqSpec, T> IqSpec for Also<S, T> {
+    type Response = (S::Response, T);
+
+    fn build_iq(&self) -> InfoQuery<'static> {
+        self.spec.build_iq()
+    }
+
+    fn parse_response(&self, response: &NodeRef<'_>) -> Result<Self::Response, anyhow::Error> {
+        Ok((self.spec.parse_response(response)?, (self.read)(response)))
+    }
+}
+
+/// Who may add members, by the id of the group. The library reads it only where it travels as one of the protocol's tokens.
+pub(super) fn add_modes(response: &NodeRef<'_>) -> HashMap<String, MemberAdds> {
+    let lists = response
+        .children()
+        .unwrap_or_default()
+        .iter()
+        .filter(|node| matches!(node.tag.as_ref(), "groups" | "communities"));
+    let listed = lists.flat_map(|list| list.children().unwrap_or_default());
+    let groups = response.children().unwrap_or_default().iter().chain(listed);
+    let groups = groups.filter(|node| matches!(node.tag.as_ref(), "group" | "community"));
+    let mode = |group: &NodeRef<'_>| {
+        let id = group.attrs().optional_string("id")?;
+        let id = id.split('@').next().unwrap_or_default().to_owned();
+        let mode = group.get_optional_child("member_add_mode")?.content_as_string()?;
+        let adds = if mode == "all_member_add" { MemberAdds::Everyone } else { MemberAdds::Admins };
+        Some((id, adds))
+    };
+    groups.filter_map(mode).collect()
+}
+
+/// The phone numbers of those who wait to be let in, by their address.
+pub(super) fn phones(response: &NodeRef<'_>) -> HashMap<Jid, Jid> {
+    let list = response.get_optional_child("membership_approval_requests");
+    let requests = list.into_iter().flat_map(|list| list.children().unwrap_or_default());
+    let pair = |request: &NodeRef<'_>| {
+        Some((request.attrs().optional_jid("jid")?, request.attrs().optional_jid("phone_number")?))
+    };
+    requests.filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wacore_binary::builder::NodeBuilder;
+
+    #[test]
+    fn who_may_add_members_is_read_from_one_group_and_from_a_list() {
+        let group = |id: &str, mode: &[u8]| {
+            let mode = NodeBuilder::new("member_add_mode").bytes(mode.to_vec()).build();
+            NodeBuilder::new("group").attr("id", id.to_owned()).children([mode]).build()
+        };
+        let one = NodeBuilder::new("iq").children([group("1", b"admin_add")]).build();
+        let list = NodeBuilder::new("groups").children([group("1", b"admin_add"), group("2@g.us", b"all_member_add")]);
+        let list = NodeBuilder::new("iq").children([list.build()]).build();
+
+        assert_eq!(add_modes(&one.as_node_ref()), HashMap::from([("1".into(), MemberAdds::Admins)]));
+        let both = HashMap::from([("1".into(), MemberAdds::Admins), ("2".into(), MemberAdds::Everyone)]);
+        assert_eq!(add_modes(&list.as_node_ref()), both);
+    }
+}
