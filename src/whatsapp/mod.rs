@@ -15,9 +15,12 @@ mod directory;
 mod events;
 mod http;
 pub mod incoming;
-mod outgoing;
+mod interactive;
+pub mod outgoing;
+mod poll;
 
 pub use directory::{Connected, Directory, DirectoryError};
+pub use outgoing::Along;
 
 use crate::domain::clock::UnixMs;
 use std::time::Duration;

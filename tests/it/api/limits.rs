@@ -32,6 +32,40 @@ async fn the_sixty_first_text_of_a_minute_is_refused_and_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs_nothing() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &["--limits", "--set", "limits.tenant=off"]);
+    let to = &gateway.info["contactPhone"];
+    let message = gateway.send_text("hello", "key").await.unwrap()["messageId"].clone();
+    let post = async |kind: &str, mut body: serde_json::Value| {
+        body["to"] = to.clone();
+        let path = gateway.device(&format!("/messages/{kind}"));
+        let answer = gateway.request("POST", &path).json(&body).send().await.unwrap();
+        let header =
+            |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().parse::<u32>().unwrap());
+        (answer.status().as_u16(), header("x-ratelimit-limit"), header("x-ratelimit-remaining"))
+    };
+
+    for (kind, body, most) in [
+        ("location", json!({ "latitude": 1, "longitude": 2 }), 40),
+        ("contact", json!({ "contacts": [{ "displayName": "A", "phoneNumber": "6281100000002" }] }), 40),
+        ("reaction", json!({ "messageId": message, "emoji": "x" }), 100),
+        ("poll", json!({ "question": "?", "options": ["a", "b"] }), 40),
+        ("forward", json!({ "messageId": message }), 30),
+        ("interactive", json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" }), 60),
+    ] {
+        assert_eq!(post(kind, body).await, (200, Some(most), Some(most - if most == 60 { 2 } else { 1 })), "{kind}");
+    }
+    // A repeat and a refusal give their charge back; the next one finds the window as it was.
+    let again = json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" });
+    assert_eq!(post("interactive", again).await.0, 200);
+    assert_eq!(post("location", json!({ "latitude": 99, "longitude": 2 })).await, (400, None, None));
+    assert_eq!(post("location", json!({ "latitude": 9, "longitude": 2 })).await.2, Some(38));
+    let (_, _, remaining) = post("text", json!({ "text": "b" })).await;
+    assert_eq!(remaining, Some(57));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guessing_keys_is_slowed_down_and_written_down() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
     let gateway = Gateway::start_with(folder.path(), &simulator, &["--limits"]);
