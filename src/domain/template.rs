@@ -29,7 +29,8 @@ pub fn variables(template: &str) -> Vec<String> {
 }
 
 /// What does not fit between a template and the values given for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the template lacks a value for {missing:?} and has no place for {unknown:?}")]
 pub struct Misfit {
     pub missing: Vec<String>,
     pub unknown: Vec<String>,

@@ -5,6 +5,7 @@ use super::bindings::types::{self, Content as WitContent, Sendable};
 use super::bindings::{inbound, outbound};
 use super::instance::cut;
 use crate::domain::event::Event;
+use crate::domain::interactive::Interactive;
 use crate::domain::jid::{ChatId, PhoneNumber};
 use crate::domain::outgoing::{CONTACTS_MAX, ContactCard, Content, EMOJI_CHARS_MAX, MENTIONS_MAX, TEXT_CHARS_MAX};
 use crate::domain::poll::{OPTION_CHARS_MAX, OPTIONS_MAX, OPTIONS_MIN, Poll, QUESTION_CHARS_MAX};
@@ -401,8 +402,9 @@ pub(super) fn sendable(
         Sendable::Media(_) => return Err(unusable("this version of the gateway cannot send media yet")),
         Sendable::Poll(asked) => Content::Poll(poll(asked)?),
         Sendable::Template(_) => {
-            return Err(unusable("this version of the gateway fills no templates for plugins yet"));
+            return Err(unusable("a template is filled when it is sent, and cannot take the place of a message"));
         }
+        Sendable::Other(other) if other.name == "interactive" => Content::Interactive(interactive(&other.value)?),
         Sendable::Other(other) => {
             return Err(unusable(format!("this version of the gateway cannot send {:?}", other.name)));
         }
@@ -426,6 +428,14 @@ fn poll(asked: &types::Poll) -> Result<Poll, Unusable> {
         return Err(unusable("a poll lets a person take more choices than it has"));
     }
     Ok(Poll { question, options, selectable_count: asked.selectable })
+}
+
+fn interactive(body: &str) -> Result<Interactive, Unusable> {
+    let value = parsed("the content \"interactive\"", body, CONTENT_BYTES_MAX)?;
+    let read: Interactive = serde_json::from_value(value)
+        .map_err(|_| unusable("the content \"interactive\" needs a body, and buttons, or buttonText and sections"))?;
+    read.check().map_err(|why| unusable(format!("the content \"interactive\": {why}")))?;
+    Ok(read)
 }
 
 fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
@@ -621,11 +631,59 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_takes_a_text_alone_and_a_forward_with_another_text_is_a_message_of_its_own() {
+        let patch = |content, text: Option<&str>| outbound::Patch {
+            content,
+            text: text.map(str::to_owned),
+            add_tags: vec![],
+            remove_tags: vec![],
+            extra: None,
+        };
+        let written = |text: &str| Content::Text {
+            text: text.into(),
+            mentions: vec![],
+            quoted_message_id: None,
+            link_preview: None,
+        };
+        let edit = |text: &str| Content::Edit { message_id: "3EB0".into(), text: text.into(), until: 7 };
+        let shown = Some(Box::new(written("news")));
+        let forward = Content::Forward { message_id: "3EB0".into(), from: "1@lid".into(), shown };
+        let delete = Content::Delete { message_id: "3EB0".into(), from_me: true, participant: None };
+        let place = Sendable::Location(types::Location { latitude: 1.0, longitude: 1.0, name: None, address: None });
+
+        for (content, patch, expected) in [
+            (edit("ten"), patch(None, Some("nine")), Some(edit("nine"))),
+            (edit("ten"), patch(Some(Sendable::Text("nine".into())), None), Some(edit("nine"))),
+            (edit("ten"), patch(Some(place.clone()), None), None),
+            (forward.clone(), patch(None, Some("old news")), Some(written("old news"))),
+            (forward.clone(), patch(None, None), Some(forward)),
+            (delete.clone(), patch(None, None), Some(delete.clone())),
+            (delete, patch(None, Some("x")), None),
+        ] {
+            let after = patched_content(Some(&content), &patch).ok().flatten();
+            assert_eq!(after, expected, "{content:?} {patch:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_name() {
         let bad_extra = inbound::Patch { extra: Some("[1]".into()), ..patch() };
         assert!(patched(data(), &bad_extra).expect_err("refused").to_string().contains("object"));
         assert!(recipient("nobody").is_err());
         let far = Sendable::Location(types::Location { latitude: 91.0, longitude: 0.0, name: None, address: None });
         assert!(sendable(&far, None, &[]).is_err());
+        let poll = |choices: &[&str], selectable| {
+            let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
+            Sendable::Poll(types::Poll { question: "?".into(), choices, selectable })
+        };
+        assert!(sendable(&poll(&["a", "b"], 2), None, &[]).is_ok());
+        for wrong in [poll(&["a"], 1), poll(&["a", "a"], 1), poll(&["a", ""], 1), poll(&["a", "b"], 3)] {
+            assert!(sendable(&wrong, None, &[]).is_err(), "{wrong:?}");
+        }
+        let other = |value: &str| Sendable::Other(types::NamedJson { name: "interactive".into(), value: value.into() });
+        assert!(sendable(&other(r#"{"body":"b","buttons":[{"id":"1","text":"Yes"}]}"#), None, &[]).is_ok());
+        for wrong in ["{}", "7", r#"{"body":"b","buttons":[]}"#] {
+            assert!(sendable(&other(wrong), None, &[]).is_err(), "{wrong}");
+        }
     }
 }

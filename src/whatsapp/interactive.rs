@@ -10,7 +10,7 @@ use waproto::whatsapp::message::interactive_message::{self, Body, Footer, Header
 
 pub(super) fn message(interactive: &Interactive) -> wa::Message {
     let buttons = match &interactive.choices {
-        Choices::Buttons(buttons) => buttons.iter().map(button).collect(),
+        Choices::Buttons { buttons } => buttons.iter().map(button).collect(),
         Choices::List { label, sections } => {
             let sections: Vec<Value> = sections.iter().map(section).collect();
             vec![flow("single_select", &json!({ "title": label, "sections": sections }))]

@@ -109,6 +109,24 @@ async fn a_deletion_follows_its_message_is_told_and_written_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_whatsapp_refuses_is_told_and_leaves_the_message_as_it_was() {
+    let gateway = tenant().await;
+    let first = gateway.send_text("ten", "key").await.unwrap();
+    sent(&gateway, &first).await;
+    let nack = json!({ "phone": gateway.info["devicePhone"], "match": { "tag": "message", "direction": "in" },
+        "action": "nack", "code": "479", "count": 1 });
+    gateway.phones().post("/faults", nack).await;
+
+    let (_, receipt) = edit(&gateway, &first["id"], "nine").await;
+
+    let event = told(&gateway, |event| event["payload"]["id"] == receipt["id"]).await;
+    let data = &event["payload"];
+    assert_eq!((&event["type"], &data["status"]), (&json!("message.updated"), &json!("failed")), "{event}");
+    assert!(text(&data["error"]).contains("479"), "{event}");
+    assert_eq!(sent(&gateway, &first).await["editedAt"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_others_only_a_group_admin_deletes_and_an_unknown_message_needs_its_chat() {
     let gateway = tenant().await;
     let (phones, contact) = (gateway.phones(), text(&gateway.info["contactPhone"]));

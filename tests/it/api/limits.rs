@@ -1,6 +1,7 @@
 //! Rate limits, with the windows of a real gateway.
 
-use crate::support::{Gateway, simulator};
+use crate::plugins::{everything, guest, upload};
+use crate::support::{Gateway, answer, simulator};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +35,8 @@ async fn the_sixty_first_text_of_a_minute_is_refused_and_costs_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs_nothing() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let gateway = Gateway::start_with(folder.path(), &simulator, &["--limits", "--set", "limits.tenant=off"]);
+    let flags = ["--limits", "--set", "limits.tenant=off", "--set", "plugins.uploads=true"];
+    let gateway = Gateway::start_with(folder.path(), &simulator, &flags);
     let to = &gateway.info["contactPhone"];
     let message = gateway.send_text("hello", "key").await.unwrap()["messageId"].clone();
     let post = async |kind: &str, mut body: serde_json::Value| {
@@ -63,6 +65,12 @@ async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs
     assert_eq!(post("location", json!({ "latitude": 9, "longitude": 2 })).await.2, Some(38));
     let (_, _, remaining) = post("text", json!({ "text": "b" })).await;
     assert_eq!(remaining, Some(57));
+    let settings = json!({ "grants": everything() });
+    assert_eq!(upload(&gateway, &guest("rust"), Some(settings)).await.0, 201);
+    let (_, enabled) = answer(gateway.request("POST", "/v1/plugins/example-rust/enable")).await;
+    assert_eq!(enabled["data"]["outcome"], "swapped", "{enabled}");
+    assert_eq!(post("text", json!({ "text": "spam" })).await.0, 422);
+    assert_eq!(post("text", json!({ "text": "ham" })).await.2, Some(56), "what a plugin rejects costs nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

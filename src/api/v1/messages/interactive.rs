@@ -9,7 +9,7 @@ use crate::api::fields::Fields;
 use crate::domain::allowance::SendKind;
 use crate::domain::interactive::{
     BODY_CHARS_MAX, BUTTONS_MAX, Button, CHOICE_ID_CHARS_MAX, Choices, DESCRIPTION_CHARS_MAX, EDGE_CHARS_MAX,
-    Interactive, LABEL_CHARS_MAX, ListRow, ROWS_MAX, SECTIONS_MAX, Section, TITLE_CHARS_MAX,
+    Interactive, LABEL_CHARS_MAX, ListRow, ROWS_MAX, SECTIONS_MAX, Section, TITLE_CHARS_MAX, URL_CHARS_MAX,
 };
 use crate::domain::outgoing::Content;
 use crate::outbound::accept::{Outgoing, Receipt};
@@ -18,8 +18,6 @@ use axum::http::HeaderMap;
 use std::collections::BTreeSet;
 use url::Url;
 use utoipa::ToSchema;
-
-const URL_CHARS_MAX: usize = 2_048;
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -118,7 +116,7 @@ pub(in crate::api) async fn send(
 /// `None` only beside an error.
 fn choices(fields: &mut Fields) -> Option<Choices> {
     match (fields.has("buttons"), fields.has("sections")) {
-        (true, false) => buttons(fields).map(Choices::Buttons),
+        (true, false) => buttons(fields).map(|buttons| Choices::Buttons { buttons }),
         (false, true) => {
             let label = fields.text("buttonText", 1..=LABEL_CHARS_MAX, true);
             let sections = sections(fields);
