@@ -458,6 +458,8 @@ pub(super) struct Sent {
     pub(super) content: Option<Sendable>,
     pub(super) reply_to: Option<String>,
     pub(super) mentions: Vec<String>,
+    /// What the contract has no word for: `linkPreview` of a text.
+    pub(super) extra: Value,
 }
 
 pub(super) fn sent(content: &Content) -> Sent {
@@ -465,11 +467,11 @@ pub(super) fn sent(content: &Content) -> Sent {
         Content::Edit { message_id, text, .. } => {
             let content = Some(Sendable::Text(text.clone()));
             let kind = outbound::Kind::Edit(message_id.clone());
-            return Sent { kind, content, reply_to: None, mentions: Vec::new() };
+            return Sent { kind, content, reply_to: None, mentions: Vec::new(), extra: json!({}) };
         }
         Content::Delete { message_id, .. } => {
             let kind = outbound::Kind::Delete(message_id.clone());
-            return Sent { kind, content: None, reply_to: None, mentions: Vec::new() };
+            return Sent { kind, content: None, reply_to: None, mentions: Vec::new(), extra: json!({}) };
         }
         Content::Forward { message_id, shown, .. } => {
             (outbound::Kind::Forward(message_id.clone()), shown.as_deref().unwrap_or(content))
@@ -477,7 +479,11 @@ pub(super) fn sent(content: &Content) -> Sent {
         _ => (outbound::Kind::New, content),
     };
     let (content, reply_to, mentions) = shown_as(shown);
-    Sent { kind, content: Some(content), reply_to, mentions }
+    let extra = match shown {
+        Content::Text { link_preview: Some(preview), .. } => json!({ "linkPreview": preview }),
+        _ => json!({}),
+    };
+    Sent { kind, content: Some(content), reply_to, mentions, extra }
 }
 
 fn shown_as(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
@@ -549,7 +555,12 @@ pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch
     };
     if let Some(new) = &patch.text {
         match &mut content {
-            Content::Text { text, .. } | Content::Edit { text, .. } => *text = limited(new)?,
+            Content::Text { text, link_preview, .. } => {
+                *text = limited(new)?;
+                // What is shown of a link goes with the link.
+                link_preview.take_if(|preview| !text.contains(&preview.url));
+            }
+            Content::Edit { text, .. } => *text = limited(new)?,
             other => return Err(unusable(format!("a {} has no text to replace", other.kind()))),
         }
     }
@@ -579,6 +590,7 @@ pub(super) fn forwardable(event: &Event) -> Result<Content, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outgoing::LinkPreview;
 
     fn data() -> Value {
         json!({ "id": "3EB0", "chat": "62811@s.whatsapp.net", "from": "62811@s.whatsapp.net", "fromMe": false,
@@ -662,6 +674,31 @@ mod tests {
         ] {
             let after = patched_content(Some(&content), &patch).ok().flatten();
             assert_eq!(after, expected, "{content:?} {patch:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_preview_is_seen_and_goes_with_its_link() {
+        let preview = LinkPreview { url: "https://a.id".into(), title: "A".into(), description: None };
+        let content = Content::Text {
+            text: "see https://a.id".into(),
+            mentions: vec![],
+            quoted_message_id: None,
+            link_preview: Some(preview.clone()),
+        };
+        assert_eq!(sent(&content).extra, json!({ "linkPreview": { "url": "https://a.id", "title": "A" } }));
+
+        for (text, expected) in [("look: https://a.id", Some(preview)), ("no link", None)] {
+            let patch = outbound::Patch {
+                content: None,
+                text: Some(text.into()),
+                add_tags: vec![],
+                remove_tags: vec![],
+                extra: None,
+            };
+            let after = patched_content(Some(&content), &patch).expect("patched");
+            let Some(Content::Text { link_preview, .. }) = after else { unreachable!("a text stays one") };
+            assert_eq!(link_preview, expected, "{text}");
         }
     }
 

@@ -160,7 +160,7 @@ impl Pipeline {
     }
 
     fn seen(&self, outgoing: &Outgoing, content: &Content, tags: &[String]) -> outbound::Message {
-        let convert::Sent { kind, content, reply_to, mentions } = convert::sent(content);
+        let convert::Sent { kind, content, reply_to, mentions, extra } = convert::sent(content);
         outbound::Message {
             id: outgoing.id.to_string(),
             tenant: self.tenant.to_string(),
@@ -177,7 +177,7 @@ impl Pipeline {
             mentions,
             send_at: None,
             tags: tags.to_vec(),
-            extra: "{}".to_owned(),
+            extra: extra.to_string(),
         }
     }
 }
