@@ -8,7 +8,9 @@ use crate::domain::allowance::Allowance;
 use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
 use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
-use crate::store::{AuditEntry, DeviceRow, MANAGED_BY_API, PluginRow, StoreError, TenantStatus, WebhookRow};
+use crate::store::{
+    AuditEntry, DeviceRow, MANAGED_BY_API, PluginRow, StoreError, TemplateRow, TenantStatus, WebhookRow,
+};
 use crate::vault::api_key;
 use crate::whatsapp::Account;
 use axum::extract::FromRequestParts;
@@ -142,6 +144,29 @@ impl<S: Scope> FromRequestParts<Api> for OwnWebhook<S> {
     }
 }
 
+/// A template of the caller's, named by `{template}` in the path: its id or its name.
+pub(super) struct OwnTemplate<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: TemplateRow,
+}
+
+impl<S> OwnTemplate<S> {
+    pub(super) fn audit(&self, action: &'static str) -> AuditEntry {
+        self.tenant.audit(action, "template", self.row.id.as_str())
+    }
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnTemplate<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let name = name_in_path(parts, "template").await?;
+        let row = api.store.template(&tenant.id, &name).await.map_err(no_template)?;
+        Ok(Self { tenant, row })
+    }
+}
+
 /// A plugin of the caller's, named by `{plugin}` in the path.
 pub(super) struct OwnPlugin<S> {
     pub(super) tenant: Tenant<S>,
@@ -192,6 +217,13 @@ async fn name_in_path(parts: &mut Parts, name: &str) -> Result<String, ApiError>
 pub(super) fn no_device(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::NotFound("device"),
+        other => other.into(),
+    }
+}
+
+pub(super) fn no_template(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::NotFound("template"),
         other => other.into(),
     }
 }

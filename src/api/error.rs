@@ -103,6 +103,11 @@ impl ApiError {
         Self::Validation(vec![FieldError { field: field.to_owned(), message: message.into() }])
     }
 
+    /// Names of fields, and what is wrong with each.
+    pub(super) fn fields(wrong: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::Validation(wrong.into_iter().map(|(field, message)| FieldError { field, message }).collect())
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",

@@ -173,6 +173,24 @@ impl Fields {
         }
     }
 
+    /// A number in a range; one that is none is refused with those outside.
+    pub(super) fn number(&mut self, field: &str, range: std::ops::RangeInclusive<f64>, required: bool) -> Option<f64> {
+        match self.object.get(field) {
+            None | Some(Value::Null) if !required => None,
+            None | Some(Value::Null) => {
+                self.wrong(field, "is required");
+                None
+            }
+            Some(value) => {
+                let number = value.as_f64().filter(|number| range.contains(number));
+                if number.is_none() {
+                    self.wrong(field, format!("must be a number from {} to {}", range.start(), range.end()));
+                }
+                number
+            }
+        }
+    }
+
     pub(super) fn flag(&mut self, field: &str) -> Option<bool> {
         match self.object.get(field) {
             None | Some(Value::Null) => None,
@@ -216,6 +234,36 @@ impl Fields {
             }
         }
         Some(values)
+    }
+
+    /// A list of objects whose own fields are read one by one; give each back to [`Fields::take_in`].
+    pub(super) fn inner_list(&mut self, field: &str, count: std::ops::RangeInclusive<usize>) -> Vec<Self> {
+        let items = match self.object.get(field) {
+            None | Some(Value::Null) => {
+                self.wrong(field, "is required");
+                return Vec::new();
+            }
+            Some(Value::Array(items)) => items.clone(),
+            Some(_) => {
+                self.wrong(field, "must be a list");
+                return Vec::new();
+            }
+        };
+        if !count.contains(&items.len()) {
+            self.wrong(field, format!("must have {} to {} entries", count.start(), count.end()));
+            return Vec::new();
+        }
+        let mut inner = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let name = format!("{field}[{index}]");
+            match item {
+                Value::Object(object) => {
+                    inner.push(Self { within: format!("{}{name}.", self.within), ..Self::of(object) });
+                }
+                _ => self.wrong(&name, "must be an object"),
+            }
+        }
+        inner
     }
 
     /// An object whose values are texts.

@@ -41,6 +41,7 @@ pub(super) enum Key {
     Public(Option<String>),
     FailedAuth(Option<String>),
     Sent(SendKind, DeviceId),
+    #[allow(dead_code, reason = "the operations on groups charge it")]
     Groups(DeviceId),
 }
 

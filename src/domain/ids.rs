@@ -109,6 +109,10 @@ id!(
     WebhookId, "whk_"
 );
 id!(
+    /// A template.
+    TemplateId, "tpl_"
+);
+id!(
     /// An event of the log.
     EventId, "evt_"
 );

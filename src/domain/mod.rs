@@ -14,6 +14,8 @@
 //! - **plugin**, **pipeline**: a WASM component of a tenant; the tenant's ordered plugins.
 //! - **hook**: a point at which a plugin is called; **verdict**: what it decides; **effect**: what it wants done.
 //! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
+//! - **poll**, **vote**, **tally**: a question with options; what one person chose last; who chose an option.
+//! - **template**: a tenant's named text with places to fill.
 //! - **allowance**: what a tenant may do how often, where its file says so.
 //! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
 
@@ -27,10 +29,13 @@ pub mod device;
 pub mod event;
 pub mod group;
 pub mod ids;
+pub mod interactive;
 pub mod jid;
 pub mod moment;
 pub mod outgoing;
+pub mod poll;
 pub mod presence;
 pub mod privacy;
 pub mod secret;
+pub mod template;
 pub mod webhook;

@@ -1,6 +1,9 @@
 //! A message on its way out: what it carries and the states it passes.
 
+use crate::domain::clock::UnixMs;
+use crate::domain::interactive::Interactive;
 use crate::domain::jid::ChatId;
+use crate::domain::poll::Poll;
 use serde::{Deserialize, Serialize};
 
 /// Characters of a text message.
@@ -9,6 +12,12 @@ pub const TEXT_CHARS_MAX: usize = 65_536;
 pub const SEND_ATTEMPTS_MAX: u32 = 5;
 /// People mentioned in one message.
 pub const MENTIONS_MAX: usize = 256;
+/// Contacts shared in one message.
+pub const CONTACTS_MAX: usize = 50;
+/// The longest emoji are sequences of about a dozen characters.
+pub const EMOJI_CHARS_MAX: usize = 32;
+/// How long after it was sent WhatsApp lets a message be edited.
+pub const EDIT_WINDOW_MS: i64 = 15 * 60 * 1_000;
 
 /// What a message carries. Stored with the outbox row, so a field once written stays readable: additions are optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +29,8 @@ pub enum Content {
         mentions: Vec<ChatId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quoted_message_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link_preview: Option<LinkPreview>,
     },
     Location {
         latitude: f64,
@@ -28,6 +39,8 @@ pub enum Content {
         name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quoted_message_id: Option<String>,
     },
     Contacts {
         contacts: Vec<ContactCard>,
@@ -43,6 +56,35 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         participant: Option<String>,
     },
+    Poll(Poll),
+    Interactive(Interactive),
+    /// A message that was received or sent, again for somebody else.
+    Forward {
+        /// WhatsApp's id of that message, and the chat it stands in.
+        message_id: String,
+        from: String,
+        /// What it says, for plugins, as far as the gateway has a word for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Box<Content>>,
+    },
+    /// Another text in the place of one of ours.
+    Edit {
+        /// WhatsApp's id of that message.
+        message_id: String,
+        text: String,
+        /// When WhatsApp's window closes.
+        until: UnixMs,
+    },
+    /// Takes a message back, for everyone.
+    Delete {
+        /// WhatsApp's id of that message.
+        message_id: String,
+        /// Whether that message is ours.
+        from_me: bool,
+        /// Who wrote it, in a group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant: Option<String>,
+    },
     /// Not shown to anybody: tells the sender that messages were read, as far as the account's privacy allows.
     ReadReceipt {
         message_ids: Vec<String>,
@@ -50,6 +92,16 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         participant: Option<String>,
     },
+}
+
+/// What is shown of a link. Given by the client: the gateway fetches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkPreview {
+    /// A part of the text.
+    pub url: String,
+    pub title: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// One contact that is shared, as a vCard.
@@ -81,6 +133,11 @@ impl Content {
             Self::Location { .. } => "location",
             Self::Contacts { .. } => "contact",
             Self::Reaction { .. } => "reaction",
+            Self::Poll(_) => "poll",
+            Self::Interactive(_) => "interactive",
+            Self::Forward { .. } => "forward",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
             Self::ReadReceipt { .. } => "read_receipt",
         }
     }
@@ -90,10 +147,17 @@ impl Content {
         !matches!(self, Self::ReadReceipt { .. })
     }
 
+    /// Whether it changes another message in place of being one: its receipts are nobody's news.
+    pub fn is_about_another(&self) -> bool {
+        matches!(self, Self::Edit { .. } | Self::Delete { .. })
+    }
+
     /// The id, ours or WhatsApp's, of the message it quotes.
     pub fn quotes(&self) -> Option<&str> {
         match self {
-            Self::Text { quoted_message_id, .. } => quoted_message_id.as_deref(),
+            Self::Text { quoted_message_id, .. } | Self::Location { quoted_message_id, .. } => {
+                quoted_message_id.as_deref()
+            }
             _ => None,
         }
     }
@@ -165,6 +229,39 @@ impl Status {
     }
 }
 
+/// Why a message cannot be edited any more, or not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotEditable {
+    #[error("only a text can be edited")]
+    NotText,
+    #[error("the message has not been sent yet")]
+    NotSent,
+    #[error("the message was deleted")]
+    Deleted,
+    #[error("whatsapp lets a message be edited for 15 minutes")]
+    TooLate,
+}
+
+/// Until when a message of ours may be edited.
+pub fn editable(
+    content: &Content,
+    status: Status,
+    sent_at: Option<UnixMs>,
+    deleted_at: Option<UnixMs>,
+    now: UnixMs,
+) -> Result<UnixMs, NotEditable> {
+    if !matches!(content, Content::Text { .. }) {
+        return Err(NotEditable::NotText);
+    }
+    if deleted_at.is_some() {
+        return Err(NotEditable::Deleted);
+    }
+    let was_sent = matches!(status, Status::Sent | Status::Delivered | Status::Read | Status::Played);
+    let sent_at = sent_at.filter(|_| was_sent).ok_or(NotEditable::NotSent)?;
+    let until = sent_at.saturating_add(EDIT_WINDOW_MS);
+    if now > until { Err(NotEditable::TooLate) } else { Ok(until) }
+}
+
 /// What a try at sending came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -229,6 +326,26 @@ mod tests {
             (Read, Played, true),
         ] {
             assert_eq!(from.moves_to(to), moves, "{from:?} -> {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_edited_for_fifteen_minutes_after_it_was_sent() {
+        use NotEditable::*;
+        let text =
+            Content::Text { text: "ten".into(), mentions: Vec::new(), quoted_message_id: None, link_preview: None };
+        let contacts = Content::Contacts { contacts: Vec::new() };
+        let (sent, end) = (1_000, 1_000 + EDIT_WINDOW_MS);
+        for (content, status, sent_at, deleted_at, now, expected) in [
+            (&text, Status::Sent, Some(sent), None, sent, Ok(end)),
+            (&text, Status::Read, Some(sent), None, end, Ok(end)),
+            (&text, Status::Read, Some(sent), None, end + 1, Err(TooLate)),
+            (&text, Status::Queued, None, None, sent, Err(NotSent)),
+            (&text, Status::Failed, None, None, sent, Err(NotSent)),
+            (&text, Status::Sent, Some(sent), Some(sent), sent, Err(Deleted)),
+            (&contacts, Status::Sent, Some(sent), None, sent, Err(NotText)),
+        ] {
+            assert_eq!(editable(content, status, sent_at, deleted_at, now), expected, "{status:?} {now}");
         }
     }
 

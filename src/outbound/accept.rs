@@ -11,7 +11,7 @@ use crate::plugins::manifest::Hook;
 use crate::plugins::pipeline::{self, Origin, Verdict};
 use crate::store::{Accepted, Idempotency, NewMessage, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What a client asks to be sent, already checked.
@@ -79,6 +79,26 @@ impl Acceptance<'_> {
     /// Takes the message through the tenant's plugins, writes it, and returns the receipt for the client; the same key and
     /// request return the first one, and no plugin sees it again.
     pub async fn accept(&self, outgoing: Outgoing) -> Result<Taken, AcceptError> {
+        let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
+        self.accept_as(&asked, outgoing).await
+    }
+
+    /// What an earlier request with this key came to; for who must look before what the request names has changed.
+    pub async fn earlier(&self, key: Option<&str>, asked: &Value) -> Result<Option<Taken>, AcceptError> {
+        let Some(key) = key else { return Ok(None) };
+        let idempotency = idempotency(key.to_owned(), asked, Value::Null);
+        match self.store.earlier_acceptance(self.device, &idempotency).await? {
+            Some(Accepted::Replayed(first)) => {
+                let receipt = serde_json::from_value(first).map_err(|_| REMEMBERED)?;
+                Ok(Some(Taken { receipt, is_new: false }))
+            }
+            Some(Accepted::Mismatch) => Err(AcceptError::IdempotencyMismatch),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same, for content that follows from what was `asked` and from what it names: a repeat is known by the former.
+    pub async fn accept_as(&self, asked: &Value, outgoing: Outgoing) -> Result<Taken, AcceptError> {
         let receipt = Receipt {
             id: MessageId::generate(),
             message_id: whatsapp_id(),
@@ -86,12 +106,7 @@ impl Acceptance<'_> {
             timestamp: self.store.clock().now_ms(),
             idempotency_key: outgoing.idempotency_key.clone(),
         };
-        let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
-        let idempotency = outgoing.idempotency_key.clone().map(|key| Idempotency {
-            key,
-            request_hash: Sha256::digest(asked.to_string()).into(),
-            answer: json!(receipt),
-        });
+        let idempotency = outgoing.idempotency_key.clone().map(|key| idempotency(key, asked, json!(receipt)));
         let pipeline = self.plugins.pipeline(self.tenant).filter(|pipeline| pipeline.has(Hook::Outbound));
         let Some(pipeline) = pipeline else {
             let message = message(&receipt, outgoing.chat, outgoing.content, idempotency, Aftermath::default());
@@ -133,6 +148,10 @@ impl Acceptance<'_> {
         let offline = self.queue_while_offline;
         taken(receipt, self.store.accept_message(self.tenant, self.device, message, offline).await?)
     }
+}
+
+fn idempotency(key: String, asked: &Value, answer: Value) -> Idempotency {
+    Idempotency { key, request_hash: Sha256::digest(asked.to_string()).into(), answer }
 }
 
 fn message(

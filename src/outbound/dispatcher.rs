@@ -5,10 +5,10 @@
 //! again with the same id, which the server and the phone drop if they had it.
 
 use crate::domain::ids::DeviceId;
-use crate::domain::outgoing::{Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
+use crate::domain::outgoing::{Content, Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
 use crate::store::{OutboxRow, Quotable, Settled, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
-use crate::whatsapp::{Connected, Directory};
+use crate::whatsapp::{Along, Connected, Directory};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::HashMap;
@@ -132,9 +132,9 @@ impl Lane {
                 continue;
             }
             let began = Instant::now();
-            let outcome = match self.quoted(&row).await {
-                Ok(quoted) => self.device.send(&row.wa_id, &row.chat, &row.content, quoted.as_ref()).await,
-                Err(error) => Outcome::Unknown { detail: format!("the quoted message could not be read: {error}") },
+            let outcome = match self.along(&row).await {
+                Ok(along) => self.device.send(&row.wa_id, &row.chat, &row.content, &along).await,
+                Err(outcome) => outcome,
             };
             self.metrics.send_attempt(name(&outcome), began.elapsed());
             let step = next_step(&outcome, row.attempts, SEND_ATTEMPTS_MAX);
@@ -148,6 +148,33 @@ impl Lane {
             settled.await.map_err(|_| StoreError::Panicked)??;
         }
         Ok(())
+    }
+
+    /// What the store has of what the row refers to, or how the try ends without it.
+    async fn along(&self, row: &OutboxRow) -> Result<Along, Outcome> {
+        let unread = |error: StoreError| match error {
+            StoreError::Fenced => Outcome::Unknown { detail: "another instance took over the device".into() },
+            other => Outcome::Unknown { detail: format!("what the message refers to could not be read: {other}") },
+        };
+        let mut along = Along { quoted: self.quoted(row).await.map_err(unread)?, ..Along::default() };
+        match &row.content {
+            Content::Poll(poll) => {
+                let secret = self.store.poll_secret(&self.device.lease, row, poll).await;
+                along.poll_secret = Some(secret.map_err(unread)?);
+            }
+            Content::Forward { message_id, from, .. } => {
+                let chats = [from.clone(), from.clone()];
+                let source = self.store.quotable(&row.tenant, &row.device, chats, message_id).await.map_err(unread)?;
+                let gone = || Outcome::Impossible { detail: "the message to forward is not kept any more".into() };
+                along.forwarded = Some(source.ok_or_else(gone)?);
+            }
+            Content::Edit { until, .. } if *until < self.store.clock().now_ms() => {
+                let detail = "whatsapp's 15 minutes for an edit were over before it could be sent";
+                return Err(Outcome::Impossible { detail: detail.into() });
+            }
+            _ => {}
+        }
+        Ok(along)
     }
 
     /// What the row quotes. A message that is not known is left out: the text goes out without a quote.

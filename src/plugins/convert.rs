@@ -5,8 +5,10 @@ use super::bindings::types::{self, Content as WitContent, Sendable};
 use super::bindings::{inbound, outbound};
 use super::instance::cut;
 use crate::domain::event::Event;
+use crate::domain::interactive::Interactive;
 use crate::domain::jid::{ChatId, PhoneNumber};
-use crate::domain::outgoing::{ContactCard, Content, MENTIONS_MAX, TEXT_CHARS_MAX};
+use crate::domain::outgoing::{CONTACTS_MAX, ContactCard, Content, EMOJI_CHARS_MAX, MENTIONS_MAX, TEXT_CHARS_MAX};
+use crate::domain::poll::{OPTION_CHARS_MAX, OPTIONS_MAX, OPTIONS_MIN, Poll, QUESTION_CHARS_MAX};
 use serde_json::{Map, Value, json};
 
 /// Members of an event's data that say what it is and not what it carries; a patch leaves them.
@@ -17,7 +19,6 @@ const TAGS_MAX: usize = 64;
 const TAG_CHARS_MAX: usize = 64;
 /// Bytes that `extra` may have after a patch.
 const EXTRA_BYTES_MAX: usize = 64 << 10;
-const CONTACTS_MAX: usize = 50;
 /// Bytes of a content that is not text, as JSON.
 const CONTENT_BYTES_MAX: usize = 256 << 10;
 /// Levels of JSON from a plugin. A document that holds it is read again by parsers that stop at 128.
@@ -26,8 +27,6 @@ const JSON_LEVELS_MAX: usize = 32;
 const NAME_CHARS_MAX: usize = 1_000;
 const VCARD_CHARS_MAX: usize = 65_536;
 const MESSAGE_ID_CHARS_MAX: usize = 128;
-/// The longest emoji are sequences of about a dozen characters.
-const EMOJI_CHARS_MAX: usize = 32;
 
 fn text(data: &Value, key: &str) -> Option<String> {
     data.get(key).and_then(Value::as_str).map(str::to_owned)
@@ -95,6 +94,19 @@ fn content(event_type: &str, data: &Value) -> Option<WitContent> {
             address: text(data, "address"),
         }),
         "contact" => WitContent::Contacts(cards(data)),
+        "poll" => WitContent::Poll(types::Poll {
+            question: text(data, "question").unwrap_or_default(),
+            choices: texts(data, "options"),
+            selectable: data
+                .get("selectableCount")
+                .and_then(Value::as_u64)
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(0),
+        }),
+        "interactive_reply" => WitContent::InteractiveReply(types::InteractiveReply {
+            id: text(data, "replyId").unwrap_or_default(),
+            title: text(data, "title").unwrap_or_default(),
+        }),
         _ => WitContent::Other(types::NamedJson { name: kind, value: data.to_string() }),
     })
 }
@@ -363,6 +375,7 @@ pub(super) fn sendable(
                 _ => return Err(unusable(format!("a text mentions more than {MENTIONS_MAX} people"))),
             },
             quoted_message_id: reply_to,
+            link_preview: None,
         },
         Sendable::Location(at) => {
             on_earth(at)?;
@@ -371,6 +384,7 @@ pub(super) fn sendable(
                 longitude: at.longitude,
                 name: at.name.clone(),
                 address: at.address.clone(),
+                quoted_message_id: reply_to,
             }
         }
         Sendable::Contacts(cards) => {
@@ -386,12 +400,42 @@ pub(super) fn sendable(
             participant: None,
         },
         Sendable::Media(_) => return Err(unusable("this version of the gateway cannot send media yet")),
-        Sendable::Poll(_) => return Err(unusable("this version of the gateway cannot send polls yet")),
-        Sendable::Template(_) => return Err(unusable("this version of the gateway has no templates yet")),
+        Sendable::Poll(asked) => Content::Poll(poll(asked)?),
+        Sendable::Template(_) => {
+            return Err(unusable("a template is filled when it is sent, and cannot take the place of a message"));
+        }
+        Sendable::Other(other) if other.name == "interactive" => Content::Interactive(interactive(&other.value)?),
         Sendable::Other(other) => {
             return Err(unusable(format!("this version of the gateway cannot send {:?}", other.name)));
         }
     })
+}
+
+fn poll(asked: &types::Poll) -> Result<Poll, Unusable> {
+    let question = short("a poll's question", &asked.question, 1, QUESTION_CHARS_MAX)?;
+    if !(OPTIONS_MIN..=OPTIONS_MAX).contains(&asked.choices.len()) {
+        return Err(unusable(format!("a poll must have {OPTIONS_MIN} to {OPTIONS_MAX} choices")));
+    }
+    let mut options: Vec<String> = Vec::with_capacity(asked.choices.len());
+    for choice in &asked.choices {
+        let choice = short("a poll's choice", choice, 1, OPTION_CHARS_MAX)?;
+        if options.contains(&choice) {
+            return Err(unusable(format!("a poll has the choice {choice:?} twice")));
+        }
+        options.push(choice);
+    }
+    if usize::try_from(asked.selectable).is_ok_and(|count| count > options.len()) {
+        return Err(unusable("a poll lets a person take more choices than it has"));
+    }
+    Ok(Poll { question, options, selectable_count: asked.selectable })
+}
+
+fn interactive(body: &str) -> Result<Interactive, Unusable> {
+    let value = parsed("the content \"interactive\"", body, CONTENT_BYTES_MAX)?;
+    let read: Interactive = serde_json::from_value(value)
+        .map_err(|_| unusable("the content \"interactive\" needs a body, and buttons, or buttonText and sections"))?;
+    read.check().map_err(|why| unusable(format!("the content \"interactive\": {why}")))?;
+    Ok(read)
 }
 
 fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
@@ -408,20 +452,58 @@ fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
 }
 
 /// What goes out, as plugins see it.
-pub(super) fn sent(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
+pub(super) struct Sent {
+    pub(super) kind: outbound::Kind,
+    /// None of a deletion.
+    pub(super) content: Option<Sendable>,
+    pub(super) reply_to: Option<String>,
+    pub(super) mentions: Vec<String>,
+    /// What the contract has no word for: `linkPreview` of a text.
+    pub(super) extra: Value,
+}
+
+pub(super) fn sent(content: &Content) -> Sent {
+    let (kind, shown) = match content {
+        Content::Edit { message_id, text, .. } => {
+            let content = Some(Sendable::Text(text.clone()));
+            let kind = outbound::Kind::Edit(message_id.clone());
+            return Sent { kind, content, reply_to: None, mentions: Vec::new(), extra: json!({}) };
+        }
+        Content::Delete { message_id, .. } => {
+            let kind = outbound::Kind::Delete(message_id.clone());
+            return Sent { kind, content: None, reply_to: None, mentions: Vec::new(), extra: json!({}) };
+        }
+        Content::Forward { message_id, shown, .. } => {
+            (outbound::Kind::Forward(message_id.clone()), shown.as_deref().unwrap_or(content))
+        }
+        _ => (outbound::Kind::New, content),
+    };
+    let (content, reply_to, mentions) = shown_as(shown);
+    let extra = match shown {
+        Content::Text { link_preview: Some(preview), .. } => json!({ "linkPreview": preview }),
+        _ => json!({}),
+    };
+    Sent { kind, content: Some(content), reply_to, mentions, extra }
+}
+
+fn shown_as(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
+    let other = |value: Value| {
+        let other = types::NamedJson { name: content.kind().replace('_', "-"), value: value.to_string() };
+        (Sendable::Other(other), None, Vec::new())
+    };
     match content {
-        Content::Text { text, mentions, quoted_message_id } => {
+        Content::Text { text, mentions, quoted_message_id, .. } => {
             let mentions = mentions.iter().map(ToString::to_string).collect();
             (Sendable::Text(text.clone()), quoted_message_id.clone(), mentions)
         }
-        Content::Location { latitude, longitude, name, address } => {
+        Content::Location { latitude, longitude, name, address, quoted_message_id } => {
             let location = types::Location {
                 latitude: *latitude,
                 longitude: *longitude,
                 name: name.clone(),
                 address: address.clone(),
             };
-            (Sendable::Location(location), None, Vec::new())
+            (Sendable::Location(location), quoted_message_id.clone(), Vec::new())
         }
         Content::Contacts { contacts } => {
             let data = json!({ "contacts": contacts.iter()
@@ -432,11 +514,19 @@ pub(super) fn sent(content: &Content) -> (Sendable, Option<String>, Vec<String>)
             let reaction = types::Reaction { message_id: message_id.clone(), emoji: emoji.clone() };
             (Sendable::Reaction(reaction), None, Vec::new())
         }
-        Content::ReadReceipt { message_ids, .. } => {
-            let other =
-                types::NamedJson { name: "read-receipt".into(), value: json!({ "ids": message_ids }).to_string() };
-            (Sendable::Other(other), None, Vec::new())
+        Content::Poll(poll) => {
+            let asked = types::Poll {
+                question: poll.question.clone(),
+                choices: poll.options.clone(),
+                selectable: poll.selectable_count,
+            };
+            (Sendable::Poll(asked), None, Vec::new())
         }
+        Content::Interactive(interactive) => other(json!(interactive)),
+        Content::Forward { message_id, .. } => other(json!({ "messageId": message_id })),
+        Content::Edit { message_id, text, .. } => other(json!({ "messageId": message_id, "text": text })),
+        Content::Delete { message_id, .. } => other(json!({ "messageId": message_id })),
+        Content::ReadReceipt { message_ids, .. } => other(json!({ "ids": message_ids })),
     }
 }
 
@@ -446,16 +536,31 @@ pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch
         let replaces = patch.content.is_some() || patch.text.is_some();
         return if replaces { Err(unusable("the message has no content to replace")) } else { Ok(None) };
     };
-    let mut content = match &patch.content {
-        Some(new) => {
-            let (_, quoted, mentions) = sent(content);
-            sendable(new, quoted, &mentions)?
+    if let (Content::Delete { .. }, true) = (content, patch.content.is_some() || patch.text.is_some()) {
+        return Err(unusable("a deletion has no content to replace"));
+    }
+    let mut content = match (&patch.content, content) {
+        // An edit stays one: it takes another text, and nothing else.
+        (Some(Sendable::Text(new)), Content::Edit { message_id, until, .. }) => {
+            Content::Edit { message_id: message_id.clone(), text: limited(new)?, until: *until }
         }
-        None => content.clone(),
+        (Some(_), Content::Edit { .. }) => return Err(unusable("an edit takes a text and no other content")),
+        (Some(new), _) => {
+            let before = sent(content);
+            sendable(new, before.reply_to, &before.mentions)?
+        }
+        // With another text it is no copy of what was forwarded, and goes out as a message of its own.
+        (None, Content::Forward { shown: Some(shown), .. }) if patch.text.is_some() => (**shown).clone(),
+        (None, _) => content.clone(),
     };
     if let Some(new) = &patch.text {
         match &mut content {
-            Content::Text { text, .. } => *text = limited(new)?,
+            Content::Text { text, link_preview, .. } => {
+                *text = limited(new)?;
+                // What is shown of a link goes with the link.
+                link_preview.take_if(|preview| !text.contains(&preview.url));
+            }
+            Content::Edit { text, .. } => *text = limited(new)?,
             other => return Err(unusable(format!("a {} has no text to replace", other.kind()))),
         }
     }
@@ -470,6 +575,7 @@ pub(super) fn forwardable(event: &Event) -> Result<Content, Unusable> {
             text: text(data, "text").unwrap_or_default(),
             mentions: Vec::new(),
             quoted_message_id: None,
+            link_preview: None,
         }),
         Some("location") => match content(event.type_.as_str(), data) {
             Some(WitContent::Location(at)) => sendable(&Sendable::Location(at), None, &[]),
@@ -484,6 +590,7 @@ pub(super) fn forwardable(event: &Event) -> Result<Content, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outgoing::LinkPreview;
 
     fn data() -> Value {
         json!({ "id": "3EB0", "chat": "62811@s.whatsapp.net", "from": "62811@s.whatsapp.net", "fromMe": false,
@@ -536,11 +643,84 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_takes_a_text_alone_and_a_forward_with_another_text_is_a_message_of_its_own() {
+        let patch = |content, text: Option<&str>| outbound::Patch {
+            content,
+            text: text.map(str::to_owned),
+            add_tags: vec![],
+            remove_tags: vec![],
+            extra: None,
+        };
+        let written = |text: &str| Content::Text {
+            text: text.into(),
+            mentions: vec![],
+            quoted_message_id: None,
+            link_preview: None,
+        };
+        let edit = |text: &str| Content::Edit { message_id: "3EB0".into(), text: text.into(), until: 7 };
+        let shown = Some(Box::new(written("news")));
+        let forward = Content::Forward { message_id: "3EB0".into(), from: "1@lid".into(), shown };
+        let delete = Content::Delete { message_id: "3EB0".into(), from_me: true, participant: None };
+        let place = Sendable::Location(types::Location { latitude: 1.0, longitude: 1.0, name: None, address: None });
+
+        for (content, patch, expected) in [
+            (edit("ten"), patch(None, Some("nine")), Some(edit("nine"))),
+            (edit("ten"), patch(Some(Sendable::Text("nine".into())), None), Some(edit("nine"))),
+            (edit("ten"), patch(Some(place.clone()), None), None),
+            (forward.clone(), patch(None, Some("old news")), Some(written("old news"))),
+            (forward.clone(), patch(None, None), Some(forward)),
+            (delete.clone(), patch(None, None), Some(delete.clone())),
+            (delete, patch(None, Some("x")), None),
+        ] {
+            let after = patched_content(Some(&content), &patch).ok().flatten();
+            assert_eq!(after, expected, "{content:?} {patch:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_preview_is_seen_and_goes_with_its_link() {
+        let preview = LinkPreview { url: "https://a.id".into(), title: "A".into(), description: None };
+        let content = Content::Text {
+            text: "see https://a.id".into(),
+            mentions: vec![],
+            quoted_message_id: None,
+            link_preview: Some(preview.clone()),
+        };
+        assert_eq!(sent(&content).extra, json!({ "linkPreview": { "url": "https://a.id", "title": "A" } }));
+
+        for (text, expected) in [("look: https://a.id", Some(preview)), ("no link", None)] {
+            let patch = outbound::Patch {
+                content: None,
+                text: Some(text.into()),
+                add_tags: vec![],
+                remove_tags: vec![],
+                extra: None,
+            };
+            let after = patched_content(Some(&content), &patch).expect("patched");
+            let Some(Content::Text { link_preview, .. }) = after else { unreachable!("a text stays one") };
+            assert_eq!(link_preview, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_name() {
         let bad_extra = inbound::Patch { extra: Some("[1]".into()), ..patch() };
         assert!(patched(data(), &bad_extra).expect_err("refused").to_string().contains("object"));
         assert!(recipient("nobody").is_err());
         let far = Sendable::Location(types::Location { latitude: 91.0, longitude: 0.0, name: None, address: None });
         assert!(sendable(&far, None, &[]).is_err());
+        let poll = |choices: &[&str], selectable| {
+            let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
+            Sendable::Poll(types::Poll { question: "?".into(), choices, selectable })
+        };
+        assert!(sendable(&poll(&["a", "b"], 2), None, &[]).is_ok());
+        for wrong in [poll(&["a"], 1), poll(&["a", "a"], 1), poll(&["a", ""], 1), poll(&["a", "b"], 3)] {
+            assert!(sendable(&wrong, None, &[]).is_err(), "{wrong:?}");
+        }
+        let other = |value: &str| Sendable::Other(types::NamedJson { name: "interactive".into(), value: value.into() });
+        assert!(sendable(&other(r#"{"body":"b","buttons":[{"id":"1","text":"Yes"}]}"#), None, &[]).is_ok());
+        for wrong in ["{}", "7", r#"{"body":"b","buttons":[]}"#] {
+            assert!(sendable(&other(wrong), None, &[]).is_err(), "{wrong}");
+        }
     }
 }

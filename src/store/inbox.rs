@@ -4,6 +4,7 @@
 //! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
+use super::polls::{self, NewPoll, NewVote, Written};
 use super::{Result, Store, Topic, Tx, events, plugin_history};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
@@ -22,6 +23,10 @@ pub struct NewInboxRow {
     /// The decrypted protobuf without its key material; `None` for what is between devices and no message of anybody, of
     /// which only is kept that it came.
     pub message: Option<Vec<u8>>,
+    /// When it asks something.
+    pub poll: Option<NewPoll>,
+    /// When it answers a poll that is known.
+    pub vote: Option<NewVote>,
 }
 
 /// What waits.
@@ -67,11 +72,14 @@ impl Store {
     /// Writes a batch, all or nothing; returns how many messages were new. Refused once another instance owns the device.
     pub async fn record_inbound(&self, tenant: &TenantId, lease: &Lease, rows: Vec<NewInboxRow>) -> Result<usize> {
         let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
+        let seal =
+            |row: &NewInboxRow| row.poll.as_ref().map(|new| self.seal_poll(&lease.device, &row.wa_id, &new.secret));
+        let rows: Vec<(Option<Vec<u8>>, NewInboxRow)> = rows.into_iter().map(|row| (seal(&row), row)).collect();
         self.db
             .write(move |tx| {
                 lease.check(tx)?;
                 let mut new = 0;
-                for row in &rows {
+                for (sealed, row) in &rows {
                     let written = tx
                         .prepare_cached(
                             "INSERT INTO messages_inbox \
@@ -90,6 +98,9 @@ impl Store {
                             now,
                             if row.message.is_some() { NEW } else { NOTHING_TO_TELL }
                         ])?;
+                    if written > 0 {
+                        note_poll(tx, &tenant, &lease.device, row, sealed.as_deref(), now)?;
+                    }
                     new += if row.message.is_some() { written } else { 0 };
                 }
                 tx.wake(Topic::Inbox);
@@ -212,6 +223,29 @@ impl Store {
 /// Whose turn an event waits for; empty when it concerns no chat.
 pub(super) fn chat_of(event: &Event) -> &str {
     event.data.get("chat").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Keeps a poll, or counts a vote, with the row that was just written for it.
+fn note_poll(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    device: &DeviceId,
+    row: &NewInboxRow,
+    sealed: Option<&[u8]>,
+    now: UnixMs,
+) -> Result<()> {
+    let seq = tx.last_insert_rowid();
+    if let (Some(new), Some(sealed)) = (&row.poll, sealed) {
+        let written = Written { wa_id: &row.wa_id, chat: &row.chat, authors: &new.authors, poll: &new.poll };
+        polls::insert(tx, tenant, device, &written, sealed, now)?;
+    }
+    if let Some(vote) = &row.vote {
+        let mut envelope = row.envelope.clone();
+        envelope["vote"] = polls::vote(tx, tenant, device, vote, seq, now)?;
+        tx.prepare_cached("UPDATE messages_inbox SET envelope = ?2 WHERE seq = ?1")?
+            .execute(params![seq, envelope.to_string()])?;
+    }
+    Ok(())
 }
 
 /// Keeps an event until the tenant's plugins have seen it.

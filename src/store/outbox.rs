@@ -67,6 +67,9 @@ pub struct OutboxRow {
     pub sent_at: Option<UnixMs>,
     pub delivered_at: Option<UnixMs>,
     pub read_at: Option<UnixMs>,
+    /// When WhatsApp's server acknowledged the last edit, and the deletion for everyone.
+    pub edited_at: Option<UnixMs>,
+    pub deleted_at: Option<UnixMs>,
 }
 
 /// The end of one try.
@@ -89,7 +92,7 @@ pub struct ReceiptNews {
 }
 
 const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
-                       updated_at, sent_at, delivered_at, read_at";
+                       updated_at, sent_at, delivered_at, read_at, edited_at, deleted_at";
 
 impl Store {
     /// Takes a message for sending. On disk when it returns. A repeat gets its first answer even when the device could
@@ -357,7 +360,7 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Res
         // A receipt has overtaken the acknowledgement: the message stays where it is, and that it was sent is told.
         let overtaken = matches!(row.status, Status::Delivered | Status::Read | Status::Played);
         return match settled.step {
-            Step::Sent if overtaken => append_change(tx, &row, EventType::MessageSent, to, now, json!({})),
+            Step::Sent if overtaken => went_out(tx, &row, now),
             _ => Ok(()),
         };
     }
@@ -375,7 +378,7 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Res
     )?
     .execute(params![row.seq, to.as_str(), error, next_at, now])?;
     match settled.step {
-        Step::Sent => append_change(tx, &row, EventType::MessageSent, to, now, json!({})),
+        Step::Sent => went_out(tx, &row, now),
         Step::Fail { ref reason } => {
             append_change(tx, &row, EventType::MessageUpdated, to, now, json!({ "error": reason }))
         }
@@ -405,7 +408,46 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
          sent_at = coalesce(sent_at, ?3), delivered_at = coalesce(delivered_at, ?3) WHERE seq = ?1"
     ))?
     .execute(params![row.seq, news.status.as_str(), news.at])?;
+    if row.content.is_about_another() {
+        return Ok(());
+    }
     append_change(tx, &row, type_, news.status, news.at, json!({ "by": news.by }))
+}
+
+/// WhatsApp's server has it: that is told, and an edit or a deletion is done to the message it is about.
+fn went_out(tx: &Tx<'_>, row: &OutboxRow, now: UnixMs) -> Result<()> {
+    let (type_, extra) = match &row.content {
+        Content::Edit { message_id, text, .. } => {
+            rewrite(tx, row, message_id, text, now)?;
+            let content = json!({ "text": text });
+            let extra = json!({ "messageId": message_id, "kind": "text", "content": content, "fromMe": true });
+            (EventType::MessageUpdated, extra)
+        }
+        Content::Delete { message_id, .. } => {
+            tx.prepare_cached("UPDATE messages_outbox SET deleted_at = ?3 WHERE device_id = ?1 AND wa_id = ?2")?
+                .execute(params![row.device.as_str(), message_id, now])?;
+            (EventType::MessageDeleted, json!({ "messageId": message_id, "fromMe": true }))
+        }
+        _ => (EventType::MessageSent, json!({})),
+    };
+    append_change(tx, row, type_, Status::Sent, now, extra)
+}
+
+/// The edited message carries its new text from now on, for who quotes or forwards it.
+fn rewrite(tx: &Tx<'_>, row: &OutboxRow, wa_id: &str, new: &str, now: UnixMs) -> Result<()> {
+    let content: Option<String> = tx
+        .prepare_cached("SELECT content FROM messages_outbox WHERE device_id = ?1 AND wa_id = ?2")?
+        .query_row(params![row.device.as_str(), wa_id], |row| row.get(0))
+        .optional()?;
+    let Some(Ok(Content::Text { mentions, quoted_message_id, .. })) = content.map(|text| serde_json::from_str(&text))
+    else {
+        return Ok(());
+    };
+    let content = Content::Text { text: new.to_owned(), mentions, quoted_message_id, link_preview: None };
+    let content = serde_json::to_string(&content).map_err(|_| StoreError::Corrupt { what: "a message's content" })?;
+    tx.prepare_cached("UPDATE messages_outbox SET content = ?3, edited_at = ?4 WHERE device_id = ?1 AND wa_id = ?2")?
+        .execute(params![row.device.as_str(), wa_id, content, now])?;
+    Ok(())
 }
 
 fn append_change(
@@ -451,5 +493,7 @@ fn read(row: &Row<'_>) -> Result<OutboxRow> {
         sent_at: row.get(12)?,
         delivered_at: row.get(13)?,
         read_at: row.get(14)?,
+        edited_at: row.get(15)?,
+        deleted_at: row.get(16)?,
     })
 }

@@ -5,13 +5,13 @@
 use super::account::{Account, AccountError};
 use super::connection::Request;
 use super::device::{self, Control, Environment, Pairing};
-use super::outgoing::Sender;
+use super::outgoing::{Along, Sender};
 use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
 use crate::domain::device::{Desired, Observed, resumes};
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::jid::{ChatId, PhoneNumber};
 use crate::domain::outgoing::{Content, Outcome};
-use crate::store::{LEASE_TTL, Lease, Observation, Quotable, Store, StoreError};
+use crate::store::{LEASE_TTL, Lease, Observation, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,9 +67,9 @@ impl Connected {
         self.sender.is_same(&other.sender)
     }
 
-    /// Sends under `wa_id` and returns what WhatsApp's server said of it. `quoted` is what the content quotes.
-    pub async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content, quoted: Option<&Quotable>) -> Outcome {
-        self.sender.send(wa_id, chat, content, quoted).await
+    /// Sends under `wa_id` and returns what WhatsApp's server said of it. `along` is what the content refers to.
+    pub async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content, along: &Along) -> Outcome {
+        self.sender.send(wa_id, chat, content, along).await
     }
 
     /// The addresses of one chat: the given one, and the other one of the same person where that is known (otherwise the

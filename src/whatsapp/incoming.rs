@@ -4,11 +4,11 @@
 //! are session secrets; they are in the vault already) and what the stanza said. The reading is done later, by
 //! `inbound`, so that a message of a kind we do not know yet can be read by a version that does.
 
-use super::Vitals;
+use super::{Vitals, poll};
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::ids::TenantId;
-use crate::store::{Lease, NewInboxRow, Store};
+use crate::store::{Lease, NewInboxRow, NewPoll, NewVote, OpenPoll, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use async_trait::async_trait;
 use buffa::Message as _;
@@ -31,13 +31,76 @@ pub(super) struct Hook {
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
-    async fn on_messages(&self, _client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let rows: Vec<NewInboxRow> = batch.iter().map(row).collect();
+    async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        let mut rows: Vec<NewInboxRow> = Vec::with_capacity(batch.len());
+        for inbound in batch {
+            let mut row = row(inbound);
+            row.poll = asked(inbound);
+            row.vote = self.vote(&client, inbound, &rows).await?;
+            rows.push(row);
+        }
         self.vitals.send_modify(|v| v.last_decrypted_event_at = Some(self.clock.now_ms()));
         let new = self.store.record_inbound(&self.tenant, &self.lease, rows).await?;
         self.metrics.messages_received(new);
         Ok(())
     }
+}
+
+impl Hook {
+    /// The vote that a message casts, when it is one that opens. `before` came in the same batch.
+    async fn vote(
+        &self,
+        client: &Client,
+        inbound: &InboundMessage,
+        before: &[NewInboxRow],
+    ) -> Result<Option<NewVote>, StoreError> {
+        let Some((id, sealed)) = poll::vote(inside(&inbound.message)) else { return Ok(None) };
+        let earlier = before.iter().find(|row| row.wa_id == id).and_then(|row| row.poll.as_ref());
+        let known = match earlier {
+            Some(new) => {
+                let new = new.clone();
+                Some(OpenPoll { poll: new.poll, authors: new.authors, secret: new.secret })
+            }
+            None => self.store.open_poll(&self.lease.device, id).await?,
+        };
+        let Some(known) = known else {
+            tracing::info!(device = %self.lease.device, poll = id, "a vote on a poll that is not known");
+            return Ok(None);
+        };
+        let own: Vec<String> =
+            [client.pn(), client.lid()].into_iter().flatten().map(|jid| jid.to_non_ad().to_string()).collect();
+        let from_me = inbound.info.source.is_from_me;
+        let authors = if known.authors.is_empty() { &own } else { &known.authors };
+        let theirs = addresses(inbound);
+        let voters = if from_me { &own } else { &theirs };
+        let Some(chosen) = poll::open(id, &known, sealed, authors, voters) else {
+            tracing::warn!(device = %self.lease.device, poll = id, "a vote does not open");
+            return Ok(None);
+        };
+        let voter = contact_id(voters.iter().map(String::as_str)).unwrap_or_default().to_owned();
+        Ok(Some(NewVote { poll: id.to_owned(), voter, chosen }))
+    }
+}
+
+/// Of who sent it: the one it came with, and the other one where the stanza says it.
+fn addresses(inbound: &InboundMessage) -> Vec<String> {
+    let source = &inbound.info.source;
+    let both = [Some(&source.sender), source.sender_alt.as_ref()];
+    both.into_iter().flatten().map(|jid| jid.to_non_ad().to_string()).collect()
+}
+
+/// What a message asks, when it is a poll whose votes can be opened.
+fn asked(inbound: &InboundMessage) -> Option<NewPoll> {
+    let poll = poll::asked(inside(&inbound.message))?;
+    let secret = poll::secret(&inbound.message)?;
+    let authors = if inbound.info.source.is_from_me { Vec::new() } else { addresses(inbound) };
+    Some(NewPoll { poll, authors, secret })
+}
+
+/// One name for a person, whichever of the addresses a message came from: the phone's where it is known.
+fn contact_id<'a>(addresses: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let by_server = |server: &str| addresses.clone().find(|jid| jid.ends_with(server));
+    by_server("@s.whatsapp.net").or_else(|| by_server("@lid")).or_else(|| addresses.clone().next())
 }
 
 fn row(inbound: &InboundMessage) -> NewInboxRow {
@@ -62,6 +125,8 @@ fn row(inbound: &InboundMessage) -> NewInboxRow {
             "offline": info.is_offline,
         }),
         message: without_keys(&inbound.message).map(|message| message.encode_to_vec()),
+        poll: None,
+        vote: None,
     }
 }
 
@@ -96,7 +161,10 @@ pub struct Unreadable;
 /// Reads a row of the inbox: `envelope` and `message` as the hook wrote them.
 pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadable> {
     let message = wa::Message::decode_from_slice(message).map_err(|_| Unreadable)?;
-    let (event, kind, content) = content(&message);
+    let (event, kind, mut content) = content(&message);
+    if let (EventType::PollVote, Some(opened)) = (event, envelope.get("vote").and_then(Value::as_object)) {
+        content.as_object_mut().into_iter().for_each(|content| content.extend(opened.clone()));
+    }
     let chat = text(envelope, "chat");
     let sender = text(envelope, "sender");
     let alternative = envelope.get("senderAlternative").and_then(Value::as_str);
@@ -105,8 +173,7 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         [Some(sender), alternative].into_iter().flatten().find(|jid| jid.ends_with(server)).map(str::to_owned)
     };
     let (phone_jid, lid) = (by_server("@s.whatsapp.net"), by_server("@lid"));
-    // One name for a person, whichever of the addresses a message came from.
-    let contact_id = phone_jid.as_deref().or(lid.as_deref()).unwrap_or(sender).to_owned();
+    let contact_id = contact_id([Some(sender), alternative].into_iter().flatten()).unwrap_or(sender).to_owned();
     let mut data = json!({
         "id": text(envelope, "id"),
         "chat": chat,
@@ -184,6 +251,27 @@ fn content(message: &wa::Message) -> (EventType, &'static str, Value) {
         let one = json!({ "displayName": contact.display_name, "vcard": contact.vcard });
         return (received, "contact", json!({ "contacts": [one] }));
     }
+    if let Some(several) = message.contacts_array_message.as_option() {
+        let one = |contact: &wa::message::ContactMessage| json!({ "displayName": contact.display_name, "vcard": contact.vcard });
+        let contacts: Vec<Value> = several.contacts.iter().map(one).collect();
+        return (received, "contact", json!({ "contacts": contacts }));
+    }
+    if let Some(poll) = poll::asked(message) {
+        return (
+            received,
+            "poll",
+            json!({ "question": poll.question, "options": poll.options, "selectableCount": poll.selectable_count }),
+        );
+    }
+    if let Some((id, _)) = poll::vote(message) {
+        // What was opened of it stands in the envelope, and takes the place of these.
+        let sealed = json!({ "messageId": id, "question": null, "selectedOptions": null, "tallies": null });
+        return (EventType::PollVote, "vote", sealed);
+    }
+    if let Some((id, title)) = chosen(message) {
+        let quoted = chosen_from(message);
+        return (received, "interactive_reply", json!({ "replyId": id, "title": title, "quotedMessageId": quoted }));
+    }
     if let Some(image) = message.image_message.as_option() {
         return (
             received,
@@ -221,6 +309,46 @@ fn content(message: &wa::Message) -> (EventType, &'static str, Value) {
         return (received, "sticker", json!({ "mimeType": sticker.mimetype, "size": sticker.file_length }));
     }
     (received, "unsupported", json!({}))
+}
+
+/// What somebody chose among buttons or in a list: its id, and what stood on it.
+fn chosen(message: &wa::Message) -> Option<(Option<String>, Option<String>)> {
+    use wa::message::interactive_response_message::InteractiveResponseMessage as Response;
+    if let Some(answer) = message.interactive_response_message.as_option() {
+        let Some(Response::NativeFlowResponseMessage(flow)) = &answer.interactive_response_message else { return None };
+        let params: Value = serde_json::from_str(flow.params_json.as_deref()?).ok()?;
+        let id = params.get("id").and_then(Value::as_str).map(str::to_owned);
+        return Some((id, answer.body.as_option().and_then(|body| body.text.clone())));
+    }
+    if let Some(answer) = message.list_response_message.as_option() {
+        let id = answer.single_select_reply.as_option().and_then(|reply| reply.selected_row_id.clone());
+        return Some((id, answer.title.clone()));
+    }
+    if let Some(answer) = message.buttons_response_message.as_option() {
+        use wa::message::buttons_response_message::Response;
+        let Some(Response::SelectedDisplayText(text)) = &answer.response else {
+            return Some((answer.selected_button_id.clone(), None));
+        };
+        return Some((answer.selected_button_id.clone(), Some(text.clone())));
+    }
+    let answer = message.template_button_reply_message.as_option()?;
+    Some((answer.selected_id.clone(), answer.selected_display_text.clone()))
+}
+
+/// WhatsApp's id of the message that somebody chose from.
+fn chosen_from(message: &wa::Message) -> Option<String> {
+    let contexts = [
+        message.interactive_response_message.as_option().map(|answer| &answer.context_info),
+        message.list_response_message.as_option().map(|answer| &answer.context_info),
+        message.buttons_response_message.as_option().map(|answer| &answer.context_info),
+        message.template_button_reply_message.as_option().map(|answer| &answer.context_info),
+    ];
+    contexts.into_iter().flatten().find_map(|context| context.as_option()?.stanza_id.clone())
+}
+
+/// The message inside every wrapper.
+fn inside(message: &wa::Message) -> &wa::Message {
+    wrapped(message).map_or(message, inside)
 }
 
 /// The message inside a wrapper that only says how to show it.

@@ -17,9 +17,11 @@ mod directory;
 mod events;
 mod http;
 pub mod incoming;
+mod interactive;
 mod missing;
 mod news;
-mod outgoing;
+pub mod outgoing;
+mod poll;
 mod ratchet;
 
 pub use account::{
@@ -27,6 +29,7 @@ pub use account::{
     PictureLink, Profile, Role,
 };
 pub use directory::{Connected, Directory, DirectoryError};
+pub use outgoing::Along;
 
 use crate::domain::clock::UnixMs;
 use std::time::Duration;

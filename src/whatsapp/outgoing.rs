@@ -1,8 +1,9 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
 use super::ratchet::Ratchet;
+use super::{interactive, poll};
 use crate::domain::jid::ChatId;
-use crate::domain::outgoing::{ContactCard, Content, Outcome};
+use crate::domain::outgoing::{ContactCard, Content, LinkPreview, Outcome};
 use crate::store::{Quotable, Said};
 use buffa::{Message as _, MessageField};
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use wacore::proto_helpers::{MessageExt as _, build_quote_context};
+use wacore::types::message::AddressingMode;
 use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 use whatsapp_rust::client::Client;
@@ -46,6 +48,57 @@ impl Acks {
     }
 }
 
+/// What the store adds to a message on its way: what the content names and does not carry.
+#[derive(Debug, Default)]
+pub struct Along {
+    /// What it quotes.
+    pub quoted: Option<Quotable>,
+    /// What it passes on.
+    pub forwarded: Option<Quotable>,
+    /// What votes on it will be sealed with.
+    pub poll_secret: Option<Vec<u8>>,
+}
+
+/// Whether a received message, as it is stored, may go to somebody else: nothing that is to be seen once, and nothing
+/// that is only about another message.
+pub fn is_forwardable(message: &[u8]) -> bool {
+    let Ok(message) = wa::Message::decode_from_slice(message) else { return false };
+    let inside = message.get_base_message();
+    let about_another = inside.reaction_message.is_set()
+        || inside.protocol_message.is_set()
+        || inside.poll_update_message.is_set()
+        || poll::asked(inside).is_some();
+    !message.is_view_once() && !about_another && *inside != wa::Message::default()
+}
+
+/// What a received message says, where the gateway has a word for it.
+pub fn readable(message: &[u8]) -> Option<Content> {
+    let message = wa::Message::decode_from_slice(message).ok()?;
+    let inside = message.get_base_message();
+    let card = |contact: &wa::message::ContactMessage| ContactCard {
+        display_name: contact.display_name.clone().unwrap_or_default(),
+        vcard: contact.vcard.clone().unwrap_or_default(),
+    };
+    if let Some(text) = inside.text_content() {
+        let (mentions, quoted_message_id) = (Vec::new(), None);
+        return Some(Content::Text { text: text.to_owned(), mentions, quoted_message_id, link_preview: None });
+    }
+    if let Some(at) = inside.location_message.as_option() {
+        return Some(Content::Location {
+            latitude: at.degrees_latitude?,
+            longitude: at.degrees_longitude?,
+            name: at.name.clone(),
+            address: at.address.clone(),
+            quoted_message_id: None,
+        });
+    }
+    if let Some(one) = inside.contact_message.as_option() {
+        return Some(Content::Contacts { contacts: vec![card(one)] });
+    }
+    let several = inside.contacts_array_message.as_option()?;
+    Some(Content::Contacts { contacts: several.contacts.iter().map(card).collect() })
+}
+
 /// One live connection, for sending. Clones share it.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -61,13 +114,7 @@ impl Sender {
     }
 
     /// Sends under `wa_id` and waits for the server's word, at most the configured time.
-    pub(super) async fn send(
-        &self,
-        wa_id: &str,
-        chat: &ChatId,
-        content: &Content,
-        quoted: Option<&Quotable>,
-    ) -> Outcome {
+    pub(super) async fn send(&self, wa_id: &str, chat: &ChatId, content: &Content, along: &Along) -> Outcome {
         let to: Jid = match chat.as_str().parse() {
             Ok(jid) => jid,
             Err(_) => return Outcome::Impossible { detail: "whatsapp does not know this kind of address".into() },
@@ -75,20 +122,13 @@ impl Sender {
         if let Content::ReadReceipt { message_ids, participant } = content {
             return self.mark_read(&to, message_ids, participant.as_deref()).await;
         }
-        let quote = quoted.map(|quoted| Quote::of(quoted, || self.own_address(&to))).transpose();
-        let quote = quote.unwrap_or_else(|error| {
-            tracing::error!(message = wa_id, %error, "a quoted message does not decode and is left out");
-            None
-        });
+        let message = match self.composed(wa_id, &to, chat, content, along).await {
+            Ok(message) => message,
+            Err(detail) => return Outcome::Impossible { detail },
+        };
         let told = self.acks.expect(wa_id);
         let _sending = self.ratchet.sending();
         let options = SendOptions::default().with_message_id(wa_id);
-        let message = match content {
-            Content::Reaction { message_id, emoji, from_me, participant } => {
-                reaction(chat, message_id, emoji, *from_me, participant.as_deref())
-            }
-            shown => message(shown, quote.as_ref()),
-        };
         let outcome = match tokio::time::timeout(self.ack_timeout, async {
             match self.client.send_message_with_options(&to, message, options).await {
                 Ok(_) => told.await.map_err(|_| "the connection was lost".to_owned()),
@@ -106,6 +146,70 @@ impl Sender {
         };
         self.acks.forget(wa_id);
         outcome
+    }
+
+    /// The message in WhatsApp's form, or why there is none.
+    async fn composed(
+        &self,
+        wa_id: &str,
+        to: &Jid,
+        chat: &ChatId,
+        content: &Content,
+        along: &Along,
+    ) -> Result<wa::Message, String> {
+        let quote = along.quoted.as_ref().map(|quoted| Quote::of(quoted, || self.own_address(to))).transpose();
+        let quote = quote.unwrap_or_else(|error| {
+            tracing::error!(message = wa_id, %error, "a quoted message does not decode and is left out");
+            None
+        });
+        Ok(match content {
+            Content::Reaction { message_id, emoji, from_me, participant } => {
+                reaction(chat, message_id, emoji, *from_me, participant.as_deref())
+            }
+            Content::Poll(asked) => {
+                let secret = along.poll_secret.as_deref().ok_or("the poll has no secret")?;
+                poll::message(asked, secret)
+            }
+            Content::Forward { .. } => {
+                let source = along.forwarded.as_ref().ok_or("the message to forward is not known")?;
+                forwarded(source).map_err(|_| "the message to forward does not decode")?
+            }
+            Content::Edit { message_id, text, .. } => {
+                let new = wa::Message { conversation: Some(text.clone()), ..Default::default() };
+                let participant = if chat.is_group() { Some(self.own_address_in_group(to).await) } else { None };
+                let edit = wa::message::ProtocolMessage {
+                    key: MessageField::some(key(chat, message_id, true, participant.as_deref())),
+                    r#type: Some(wa::message::protocol_message::Type::MESSAGE_EDIT),
+                    edited_message: MessageField::some(new),
+                    timestamp_ms: Some(wacore::time::now_millis()),
+                    ..Default::default()
+                };
+                wa::Message { protocol_message: MessageField::some(edit), ..Default::default() }
+            }
+            Content::Delete { message_id, from_me, participant } => {
+                let delete = wa::message::ProtocolMessage {
+                    key: MessageField::some(key(chat, message_id, *from_me, participant.as_deref())),
+                    r#type: Some(wa::message::protocol_message::Type::REVOKE),
+                    ..Default::default()
+                };
+                wa::Message { protocol_message: MessageField::some(delete), ..Default::default() }
+            }
+            shown => message(shown, quote.as_ref()),
+        })
+    }
+
+    /// As whom this account writes in a group: by the kind of address that the group goes by.
+    async fn own_address_in_group(&self, group: &Jid) -> String {
+        let mode = self.client.groups().query_info(group).await.map(|info| info.addressing_mode);
+        let lid = match mode {
+            Ok(AddressingMode::Lid) => self.client.lid(),
+            Ok(AddressingMode::Pn) => None,
+            Err(error) => {
+                tracing::warn!(%error, "how a group is addressed could not be asked");
+                None
+            }
+        };
+        lid.or_else(|| self.client.pn()).map(|jid| jid.to_non_ad().to_string()).unwrap_or_default()
     }
 
     /// As whom this account writes in a chat: by its other address where the chat is addressed so.
@@ -147,30 +251,39 @@ impl Sender {
 
 fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
     match content {
-        Content::Location { latitude, longitude, name, address } => wa::Message {
+        Content::Location { latitude, longitude, name, address, .. } => wa::Message {
             location_message: MessageField::some(wa::message::LocationMessage {
                 degrees_latitude: Some(*latitude),
                 degrees_longitude: Some(*longitude),
                 name: name.clone(),
                 address: address.clone(),
+                context_info: quote.map_or_else(MessageField::none, |quote| MessageField::some(quote.context())),
                 ..Default::default()
             }),
             ..Default::default()
         },
+        Content::Interactive(interactive) => interactive::message(interactive),
         Content::Contacts { contacts } => contacts_message(contacts),
-        // Neither is a message that somebody quotes; `send` sees to them.
-        Content::Reaction { .. } | Content::ReadReceipt { .. } => wa::Message::default(),
-        Content::Text { text, mentions, .. } if mentions.is_empty() && quote.is_none() => {
+        // Quoted, a poll shows what it asks, and a forwarded message what it says. Its secret stays out of a copy.
+        Content::Poll(asked) => wa::Message { message_context_info: MessageField::none(), ..poll::message(asked, &[]) },
+        Content::Forward { shown, .. } => shown.as_ref().map_or_else(Default::default, |shown| message(shown, None)),
+        // None is a message that somebody quotes; `composed` sees to them.
+        Content::Reaction { .. } | Content::Edit { .. } | Content::Delete { .. } | Content::ReadReceipt { .. } => {
+            wa::Message::default()
+        }
+        Content::Text { text, mentions, link_preview: None, .. } if mentions.is_empty() && quote.is_none() => {
             wa::Message { conversation: Some(text.clone()), ..Default::default() }
         }
-        Content::Text { text, mentions, .. } => {
-            let context = quote.map_or_else(Default::default, |quote| {
-                build_quote_context(&quote.wa_id, &quote.author, quote.message.get_base_message())
-            });
+        Content::Text { text, mentions, link_preview, .. } => {
+            let context = quote.map_or_else(Default::default, Quote::context);
+            let preview = link_preview.as_ref();
             let mentioned_jid = mentions.iter().map(|jid| jid.as_str().to_owned()).collect();
             wa::Message {
                 extended_text_message: MessageField::some(wa::message::ExtendedTextMessage {
                     text: Some(text.clone()),
+                    matched_text: preview.map(|preview: &LinkPreview| preview.url.clone()),
+                    title: preview.map(|preview| preview.title.clone()),
+                    description: preview.and_then(|preview| preview.description.clone()),
                     context_info: MessageField::some(wa::ContextInfo { mentioned_jid, ..context }),
                     ..Default::default()
                 }),
@@ -181,20 +294,33 @@ fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
 }
 
 fn reaction(chat: &ChatId, id: &str, emoji: &str, from_me: bool, participant: Option<&str>) -> wa::Message {
-    let key = wa::MessageKey {
-        remote_jid: Some(chat.as_str().to_owned()),
-        from_me: Some(from_me),
-        id: Some(id.to_owned()),
-        participant: participant.map(str::to_owned),
-    };
     wa::Message {
         reaction_message: MessageField::some(wa::message::ReactionMessage {
-            key: MessageField::some(key),
+            key: MessageField::some(key(chat, id, from_me, participant)),
             text: Some(emoji.to_owned()),
             ..Default::default()
         }),
         ..Default::default()
     }
+}
+
+/// How another message is named.
+fn key(chat: &ChatId, id: &str, from_me: bool, participant: Option<&str>) -> wa::MessageKey {
+    wa::MessageKey {
+        remote_jid: Some(chat.as_str().to_owned()),
+        from_me: Some(from_me),
+        id: Some(id.to_owned()),
+        participant: participant.map(str::to_owned),
+    }
+}
+
+/// The message again, marked as forwarded, with a score that tells how often.
+fn forwarded(source: &Quotable) -> Result<wa::Message, buffa::DecodeError> {
+    let original = match &source.said {
+        Said::Received { message, .. } => wa::Message::decode_from_slice(message)?,
+        Said::Sent(content) => message(content, None),
+    };
+    Ok(*original.get_base_message().prepare_for_forward())
 }
 
 fn contacts_message(contacts: &[ContactCard]) -> wa::Message {
@@ -224,6 +350,10 @@ struct Quote {
 }
 
 impl Quote {
+    fn context(&self) -> wa::ContextInfo {
+        build_quote_context(&self.wa_id, &self.author, self.message.get_base_message())
+    }
+
     /// `me` is this account, as its own messages in that chat name it.
     fn of(quoted: &Quotable, me: impl FnOnce() -> String) -> Result<Self, buffa::DecodeError> {
         let wa_id = quoted.wa_id.clone();
@@ -241,7 +371,8 @@ mod tests {
     use super::*;
 
     fn text(text: &str, quoted: Option<&str>) -> Content {
-        Content::Text { text: text.into(), mentions: Vec::new(), quoted_message_id: quoted.map(str::to_owned) }
+        let quoted_message_id = quoted.map(str::to_owned);
+        Content::Text { text: text.into(), mentions: Vec::new(), quoted_message_id, link_preview: None }
     }
 
     fn received(message: &wa::Message) -> Quotable {
@@ -303,5 +434,53 @@ mod tests {
     fn a_quote_of_something_unknown_leaves_a_plain_text() {
         let sent = message(&text("ten", Some("3EB0CC")), None);
         assert_eq!(sent, wa::Message { conversation: Some("ten".into()), ..Default::default() });
+    }
+
+    #[test]
+    fn a_forwarded_message_says_so_and_counts() {
+        let first = wa::Message { conversation: Some("news".into()), ..Default::default() };
+        let mut score = Vec::new();
+        let mut source = received(&first);
+        for _ in 0..3 {
+            let sent = forwarded(&source).expect("decodes");
+            let context = context(&sent);
+            assert_eq!(context.is_forwarded, Some(true));
+            score.push(context.forwarding_score.unwrap_or_default());
+            source = received(&sent);
+        }
+        assert_eq!(score, [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_to_be_seen_once_and_what_is_about_another_message_is_not_forwarded() {
+        let bytes = |message: wa::Message| message.encode_to_vec();
+        let text = || wa::Message { conversation: Some("hi".into()), ..Default::default() };
+        let once = wa::message::FutureProofMessage { message: MessageField::some(text()) };
+        let chat = ChatId::parse("6281100000001").expect("a number");
+
+        assert!(is_forwardable(&bytes(text())));
+        assert!(!is_forwardable(&bytes(reaction(&chat, "3EB0", "x", false, None))));
+        assert!(!is_forwardable(&bytes(wa::Message {
+            view_once_message: MessageField::some(once),
+            ..Default::default()
+        })));
+        assert!(!is_forwardable(&[]));
+    }
+
+    #[test]
+    fn a_link_preview_stands_beside_the_text() {
+        let preview = LinkPreview { url: "https://toko.id".into(), title: "Toko".into(), description: None };
+        let content = Content::Text {
+            text: "see https://toko.id".into(),
+            mentions: Vec::new(),
+            quoted_message_id: None,
+            link_preview: Some(preview),
+        };
+
+        let sent = message(&content, None);
+
+        let text = sent.extended_text_message.as_option().expect("an extended text");
+        assert_eq!(text.matched_text.as_deref(), Some("https://toko.id"));
+        assert_eq!(text.title.as_deref(), Some("Toko"));
     }
 }

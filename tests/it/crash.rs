@@ -1,6 +1,7 @@
 //! What a kill -9 leaves behind.
 
-use crate::support::{Gateway, Phones, simulator, text, until};
+use crate::support::{Gateway, Phones, answer, simulator, text, until};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 const SENDS: usize = 500;
@@ -49,6 +50,60 @@ async fn every_message_arrives_once_though_the_gateway_is_killed_in_the_middle()
     let repeated = inbox.iter().filter(|entry| entry["copies"].as_u64() > Some(1)).count();
     assert!(repeated <= 64, "{repeated} messages came over the wire more than once");
     assert_eq!(phones.get("/unanswered").await, serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_survives_a_kill_and_the_votes_on_a_poll_are_opened_afterwards() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let phones = Phones::of(&simulator);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let (contact, device) = (text(&gateway.info["contactPhone"]), text(&gateway.info["devicePhone"]));
+    let quiet = async || phones.post(&format!("/accounts/{contact}/behaviour"), json!({ "reply": "" })).await;
+    quiet().await;
+    // WhatsApp's server takes what is sent and its word is lost: a try whose end nobody knows when the kill comes.
+    let lost = json!({ "phone": device, "match": { "tag": "ack", "direction": "out" }, "action": "drop" });
+    phones.post("/faults", lost).await;
+    let send = async |kind: &str, mut body: Value| {
+        body["to"] = json!(contact);
+        let path = gateway.device(&format!("/messages/{kind}"));
+        let (status, taken) = answer(gateway.request("POST", &path).json(&body)).await;
+        assert_eq!(status, 200, "{taken}");
+        taken
+    };
+    let poll = send("poll", json!({ "question": "Which?", "options": ["a", "b"] })).await;
+    until("the poll on the phone", async || {
+        phones.inbox(&contact, 0).await.iter().any(|entry| entry["id"] == poll["messageId"]).then_some(())
+    })
+    .await;
+    let place = send("location", json!({ "latitude": 1, "longitude": 2 })).await;
+    let card = send("contact", json!({ "contacts": [{ "displayName": "A", "phoneNumber": contact }] })).await;
+    let reaction = send("reaction", json!({ "messageId": poll["id"], "emoji": "x" })).await;
+    let forward = send("forward", json!({ "messageId": place["id"] })).await;
+    let path = gateway.device(&format!("/messages/{}", text(&place["id"])));
+    assert_eq!(answer(gateway.request("DELETE", &path)).await.0, 200);
+    gateway.kill();
+    assert_eq!(phones.inbox(&contact, 0).await.len(), 1, "more than the first was sent; nothing was proven");
+    phones.clear_faults().await;
+
+    let gateway = Gateway::start(folder.path(), &simulator);
+    quiet().await;
+    let inbox = until("all of them on the phone", async || {
+        let inbox = phones.inbox(&contact, 0).await;
+        (inbox.len() >= 6).then_some(inbox)
+    })
+    .await;
+    let vote = json!({ "to": device, "vote": { "id": poll["messageId"], "options": ["b"] } });
+    phones.post(&format!("/accounts/{contact}/messages"), vote).await;
+    let vote = until("the vote", async || {
+        gateway.get(&gateway.device("/events?type=poll.vote")).await.as_array()?.first().cloned()
+    })
+    .await;
+
+    let ids: Vec<&Value> = inbox.iter().map(|entry| &entry["id"]).collect();
+    let expected: Vec<&Value> = [&poll, &place, &card, &reaction, &forward].map(|taken| &taken["messageId"]).into();
+    assert_eq!(ids[..5], expected[..], "each once, in the order of acceptance");
+    assert_eq!((inbox.len(), &inbox[5]["delete"]["id"]), (6, &place["messageId"]));
+    assert_eq!(vote["payload"]["tallies"][1]["votes"], 1, "{vote}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

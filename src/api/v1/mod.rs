@@ -9,6 +9,7 @@ pub(super) mod messages;
 pub(super) mod pairing;
 pub(super) mod pipeline;
 pub(super) mod plugins;
+pub(super) mod templates;
 pub(super) mod webhooks;
 
 use super::error::ApiError;

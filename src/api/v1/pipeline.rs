@@ -235,7 +235,7 @@ async fn read_message(
         at: api.store.clock().now_ms(),
         origin: Origin::Api(tenant.key.to_string()),
     };
-    Ok((outgoing, Content::Text { text, mentions: Vec::new(), quoted_message_id: None }))
+    Ok((outgoing, Content::Text { text, mentions: Vec::new(), quoted_message_id: None, link_preview: None }))
 }
 
 async fn device(

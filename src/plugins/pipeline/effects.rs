@@ -8,8 +8,9 @@ use crate::domain::event::Event;
 use crate::domain::ids::DeviceId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::Content;
+use crate::domain::template::fill;
 use crate::plugins::bindings::inbound::Effect;
-use crate::plugins::bindings::types::NewMessage;
+use crate::plugins::bindings::types::{NewMessage, Sendable};
 use crate::plugins::convert;
 use crate::plugins::instance::{Failure, Version};
 use crate::plugins::manifest::{EffectKind, Hook};
@@ -101,7 +102,8 @@ impl Pipeline {
         };
         let (effect, device, chat, content) = match effect {
             Effect::Reply(sendable) => {
-                let content = convert::sendable(sendable, message_id, &[]).map_err(unusable)?;
+                let filled = self.filled(sendable).await?;
+                let content = convert::sendable(&filled, message_id, &[]).map_err(unusable)?;
                 (EffectKind::Reply, device?, here()?, content)
             }
             Effect::Send(new) => return self.wished_send(run, version, Some(device?), new).await,
@@ -150,14 +152,26 @@ impl Pipeline {
         if new.dedupe_key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > DEDUPE_KEY_CHARS_MAX) {
             return Err(refused(format!("a dedupe key must have 1 to {DEDUPE_KEY_CHARS_MAX} characters")));
         }
+        let filled = self.filled(&new.content).await?;
         Ok(Wish {
             effect: EffectKind::Send,
             device: row.id,
             chat: convert::recipient(&new.to).map_err(unusable)?,
-            content: convert::sendable(&new.content, convert::quoted(new).map_err(unusable)?, &new.mentions)
+            content: convert::sendable(&filled, convert::quoted(new).map_err(unusable)?, &new.mentions)
                 .map_err(unusable)?,
             dedupe_key: new.dedupe_key.clone(),
         })
+    }
+
+    /// A template as the text that it makes; everything else as it is.
+    async fn filled(&self, content: &Sendable) -> Result<Sendable, Failure> {
+        let Sendable::Template(template) = content else { return Ok(content.clone()) };
+        let row = self.store.template(&self.tenant, &template.name).await.map_err(|error| match error {
+            StoreError::NotFound => refused(format!("there is no template {:?}", template.name)),
+            other => Failure::Unusable(other.to_string()),
+        })?;
+        let values = template.variables.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        fill(&row.text, &values).map(Sendable::Text).map_err(|misfit| refused(misfit.to_string()))
     }
 
     /// The messages of a tick.

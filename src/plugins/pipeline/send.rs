@@ -160,7 +160,7 @@ impl Pipeline {
     }
 
     fn seen(&self, outgoing: &Outgoing, content: &Content, tags: &[String]) -> outbound::Message {
-        let (sendable, reply_to, mentions) = convert::sent(content);
+        let convert::Sent { kind, content, reply_to, mentions, extra } = convert::sent(content);
         outbound::Message {
             id: outgoing.id.to_string(),
             tenant: self.tenant.to_string(),
@@ -170,14 +170,14 @@ impl Pipeline {
                 Origin::Api(key) => outbound::Origin::Api(key.clone()),
                 Origin::Plugin(name) => outbound::Origin::Plugin(name.clone()),
             },
-            kind: outbound::Kind::New,
+            kind,
             to: outgoing.chat.to_string(),
-            content: Some(sendable),
+            content,
             reply_to,
             mentions,
             send_at: None,
             tags: tags.to_vec(),
-            extra: "{}".to_owned(),
+            extra: extra.to_string(),
         }
     }
 }

@@ -15,7 +15,10 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
     let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
     let plugin = text(&upload(&gateway, &guest("rust"), None).await.1["data"]["plugin"]["name"]);
     let event = text(&gateway.get("/v1/events?limit=1").await[0]["id"]);
+    let template = json!({ "name": "mine", "text": "{{words}}" });
+    assert_eq!(answer(gateway.request("POST", "/v1/templates").json(&template)).await.0, 201);
     let names = [
+        ("{template}", "mine".to_owned()),
         ("{plugin}", plugin),
         ("{event}", event),
         ("{device}", text(&gateway.info["deviceId"])),
@@ -66,6 +69,8 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
         let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
         assert_eq!(found["data"][list], json!([]), "{path}");
     }
+    let (_, templates) = answer(gateway.http.get(gateway.url("/v1/templates")).header("x-api-key", &other)).await;
+    assert_eq!(templates["data"]["templates"], json!([]));
     let (_, events) = answer(gateway.http.get(gateway.url("/v1/events")).header("x-api-key", &other)).await;
     assert_eq!(events, json!([]));
     let (_, webhooks) = answer(gateway.http.get(gateway.url("/v1/webhooks")).header("x-api-key", &other)).await;

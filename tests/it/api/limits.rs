@@ -1,6 +1,7 @@
 //! Rate limits, with the windows of a real gateway.
 
-use crate::support::{Gateway, simulator};
+use crate::plugins::{everything, guest, upload};
+use crate::support::{Gateway, answer, simulator};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,6 +30,47 @@ async fn the_sixty_first_text_of_a_minute_is_refused_and_costs_nothing() {
     assert_eq!(body["error"]["code"], "RATE_LIMIT_EXCEEDED");
     let sent = gateway.get(&gateway.device("/events?type=message.sent&limit=500")).await;
     assert!(sent.as_array().unwrap().len() <= 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs_nothing() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let flags = ["--limits", "--set", "limits.tenant=off", "--set", "plugins.uploads=true"];
+    let gateway = Gateway::start_with(folder.path(), &simulator, &flags);
+    let to = &gateway.info["contactPhone"];
+    let message = gateway.send_text("hello", "key").await.unwrap()["messageId"].clone();
+    let post = async |kind: &str, mut body: serde_json::Value| {
+        body["to"] = to.clone();
+        let path = gateway.device(&format!("/messages/{kind}"));
+        let answer = gateway.request("POST", &path).json(&body).send().await.unwrap();
+        let header =
+            |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().parse::<u32>().unwrap());
+        (answer.status().as_u16(), header("x-ratelimit-limit"), header("x-ratelimit-remaining"))
+    };
+
+    for (kind, body, most) in [
+        ("location", json!({ "latitude": 1, "longitude": 2 }), 40),
+        ("contact", json!({ "contacts": [{ "displayName": "A", "phoneNumber": "6281100000002" }] }), 40),
+        ("reaction", json!({ "messageId": message, "emoji": "x" }), 100),
+        ("poll", json!({ "question": "?", "options": ["a", "b"] }), 40),
+        ("forward", json!({ "messageId": message }), 30),
+        ("interactive", json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" }), 60),
+    ] {
+        assert_eq!(post(kind, body).await, (200, Some(most), Some(most - if most == 60 { 2 } else { 1 })), "{kind}");
+    }
+    // A repeat and a refusal give their charge back; the next one finds the window as it was.
+    let again = json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" });
+    assert_eq!(post("interactive", again).await.0, 200);
+    assert_eq!(post("location", json!({ "latitude": 99, "longitude": 2 })).await, (400, None, None));
+    assert_eq!(post("location", json!({ "latitude": 9, "longitude": 2 })).await.2, Some(38));
+    let (_, _, remaining) = post("text", json!({ "text": "b" })).await;
+    assert_eq!(remaining, Some(57));
+    let settings = json!({ "grants": everything() });
+    assert_eq!(upload(&gateway, &guest("rust"), Some(settings)).await.0, 201);
+    let (_, enabled) = answer(gateway.request("POST", "/v1/plugins/example-rust/enable")).await;
+    assert_eq!(enabled["data"]["outcome"], "swapped", "{enabled}");
+    assert_eq!(post("text", json!({ "text": "spam" })).await.0, 422);
+    assert_eq!(post("text", json!({ "text": "ham" })).await.2, Some(56), "what a plugin rejects costs nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

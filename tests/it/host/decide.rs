@@ -77,7 +77,12 @@ async fn messages_deliveries_and_ticks_pass_the_example_in_every_language() {
             at: NOW,
             origin: Origin::Api("key".into()),
         };
-        let text = |text: &str| Content::Text { text: text.into(), mentions: vec![], quoted_message_id: None };
+        let text = |text: &str| Content::Text {
+            text: text.into(),
+            mentions: vec![],
+            quoted_message_id: None,
+            link_preview: None,
+        };
 
         let (said, _) = pipeline.on_send(&outgoing, text("hello you")).await;
         assert_eq!(said, Verdict::Accepted(text(&format!("hello you ({})", world.tenant))), "{language}");

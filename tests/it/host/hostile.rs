@@ -102,6 +102,39 @@ async fn each_attack_is_stopped_by_its_own_mechanism() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_templates_and_buttons_are_sent_when_they_are_within_what_the_api_allows() {
+    let world = with_hostile().await;
+    let (name, text) = ("greeting".to_owned(), "Hello {{name}}".to_owned());
+    world.store.create_template(&world.tenant, name, text, 10).await.expect("created");
+    let buttons = r#"{"body":"b","buttons":[{"id":"1","text":"Yes"}]}"#;
+
+    for (number, (words, expected)) in [
+        ("poll 12", "poll"),
+        ("template greeting Ana", "Hello Ana"),
+        (&format!("interactive {buttons}"), "interactive"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let decided = world.process(world.event(&format!("good {number}"), words)).await;
+        assert_eq!(sent(&decided), [expected], "{words}");
+    }
+    for (number, (words, why)) in [
+        ("poll 13", "2 to 12 choices"),
+        ("template nothing Ana", "no template \"nothing\""),
+        ("interactive {}", "needs a body"),
+        ("interactive {\"body\":\"b\",\"buttons\":[]}", "1 to 3 buttons"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let decided = world.process(world.event(&format!("bad {number}"), words)).await;
+        let (_, error) = failure(&decided);
+        assert!(error.contains(why), "{words}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_it_can_do_stays_within_its_quotas() {
     let mut settings = granted();
     settings["limits"]["kv_keys"] = json!(3);

@@ -55,7 +55,7 @@ pub async fn upload(gateway: &Tenant, component: &[u8], settings: Option<Value>)
 }
 
 /// All that the example asks for.
-fn everything() -> Value {
+pub fn everything() -> Value {
     json!({
         "imports": ["secrets", "kv", "http", "media"],
         "effects": ["reply", "send", "forward", "react", "mark-read", "route"],

@@ -182,6 +182,10 @@ impl Phones {
         self.http.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap().json().await.unwrap()
     }
 
+    pub async fn clear_faults(&self) {
+        self.http.delete(format!("{}/faults", self.base)).send().await.unwrap();
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         self.http.get(format!("{}{path}", self.base)).send().await.unwrap().json().await.unwrap()
     }

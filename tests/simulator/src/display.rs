@@ -17,6 +17,10 @@ pub(crate) struct Shown {
     /// Stands in the inbox entry under the name of the kind.
     pub(crate) details: Option<Value>,
     pub(crate) quote: Option<Value>,
+    /// How often it was forwarded before, when it is marked so.
+    pub(crate) forwarded: Option<u32>,
+    /// What is shown of a link in the text.
+    pub(crate) preview: Option<Value>,
 }
 
 /// Whose phone looks at a message, and at whose.
@@ -37,7 +41,15 @@ impl Reader<'_> {
             let quoted = context.quoted_message.as_deref().and_then(|quoted| self.shown(quoted));
             json!({ "id": context.stanza_id, "participant": context.participant, "text": quoted.and_then(|q| q.text) })
         });
-        let seen = |kind, text, details| Some(Shown { kind, text, details, quote: quote.clone() });
+        let forwarded =
+            message::context(message).filter(|context| context.is_forwarded()).map(wa::ContextInfo::forwarding_score);
+        let preview = inside.extended_text_message.as_ref().filter(|text| text.matched_text.is_some());
+        let preview = preview
+            .map(|text| json!({ "url": text.matched_text, "title": text.title, "description": text.description }));
+        let seen = |kind, text, details| {
+            let (quote, preview) = (quote.clone(), preview.clone());
+            Some(Shown { kind, text, details, quote, forwarded, preview })
+        };
         if let Some(text) = &inside.conversation {
             return seen("text", Some(text.clone()), None);
         }
@@ -61,6 +73,20 @@ impl Reader<'_> {
         if let Some(contact) = &inside.contact_message {
             let details = json!({ "name": contact.display_name, "vcard": contact.vcard });
             return seen("contact", contact.display_name.clone(), Some(details));
+        }
+        if let Some(several) = &inside.contacts_array_message {
+            let one = |contact: &wa::ContactMessage| json!({ "name": contact.display_name, "vcard": contact.vcard });
+            let contacts: Vec<Value> = several.contacts.iter().map(one).collect();
+            return seen("contacts", several.display_name.clone(), Some(json!(contacts)));
+        }
+        if let Some(interactive) = &inside.interactive_message {
+            let body = interactive.body.as_ref().and_then(|body| body.text.clone());
+            return seen("interactive", body, Some(shown_interactive(interactive)));
+        }
+        if let Some(answer) = &inside.interactive_response_message {
+            let text = answer.body.as_ref().and_then(|body| body.text.clone());
+            let params = answer.native_flow_response.as_ref().map(|flow| parsed(flow.params_json.as_deref()));
+            return seen("choice", text, params);
         }
         if let Some(file) = File::of(inside) {
             return seen("media", file.caption.map(str::to_owned), Some(self.media(&file)));
@@ -140,6 +166,22 @@ impl Reader<'_> {
         };
         hashes.iter().map(name).collect()
     }
+}
+
+/// What stands on a message with buttons; their parameters as the JSON they are.
+fn shown_interactive(interactive: &wa::InteractiveMessage) -> Value {
+    let button = |button: &wa::interactive_message::native_flow::Button| json!({ "name": button.name, "params": parsed(button.params_json.as_deref()) });
+    let buttons: Vec<Value> = interactive.native_flow.iter().flat_map(|flow| flow.buttons.iter()).map(button).collect();
+    json!({
+        "header": interactive.header.as_ref().and_then(|header| header.title.clone()),
+        "body": interactive.body.as_ref().and_then(|body| body.text.clone()),
+        "footer": interactive.footer.as_ref().and_then(|footer| footer.text.clone()),
+        "buttons": buttons,
+    })
+}
+
+pub(crate) fn parsed(text: Option<&str>) -> Value {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
 }
 
 /// What the kinds of media messages have in common.

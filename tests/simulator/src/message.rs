@@ -66,6 +66,8 @@ pub(crate) fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
         content.sticker_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.location_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.contact_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.contacts_array_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.interactive_response_message.as_ref().and_then(|part| part.context_info.as_deref()),
     ];
     contexts.into_iter().flatten().next()
 }
@@ -95,6 +97,8 @@ pub(crate) fn envelope(message: &wa::Message) -> Envelope {
         media("sticker")
     } else if content.contact_message.is_some() {
         media("vcard")
+    } else if content.contacts_array_message.is_some() {
+        media("contact_array")
     } else if content.location_message.is_some() {
         media("location")
     } else if content.reaction_message.is_some() {

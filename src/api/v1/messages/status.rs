@@ -30,6 +30,10 @@ pub(in crate::api) struct Shown {
     sent_at: Option<i64>,
     delivered_at: Option<i64>,
     read_at: Option<i64>,
+    /// When WhatsApp's server acknowledged the last edit.
+    edited_at: Option<i64>,
+    /// When it acknowledged that the message is deleted for everyone.
+    deleted_at: Option<i64>,
 }
 
 /// What became of a message
@@ -64,6 +68,8 @@ impl From<OutboxRow> for Shown {
             sent_at: row.sent_at.map(|at| at / 1000),
             delivered_at: row.delivered_at.map(|at| at / 1000),
             read_at: row.read_at.map(|at| at / 1000),
+            edited_at: row.edited_at.map(|at| at / 1000),
+            deleted_at: row.deleted_at.map(|at| at / 1000),
         }
     }
 }

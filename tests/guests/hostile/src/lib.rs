@@ -2,8 +2,8 @@
 
 use rijan_plugin::inbound::{Effect, Outcome, Patch};
 use rijan_plugin::{
-    Blob, Content, Event, Field, Inbound, Level, Location, NamedJson, NewMessage, Outbound, PluginError, Result,
-    Sendable, clock, event_data, http, kv, log, outbound, random, secrets,
+    Blob, Content, Event, Field, Inbound, Level, Location, NamedJson, NewMessage, Outbound, PluginError, Poll, Result,
+    Sendable, Template, clock, event_data, http, kv, log, outbound, random, secrets,
 };
 use serde::Deserialize;
 use std::hint::black_box;
@@ -218,6 +218,21 @@ impl Inbound for Plugin {
                 let far = words.parse().unwrap_or(f64::NAN);
                 let at = Location { latitude: far, longitude: far, name: None, address: None };
                 Outcome::pass().with(Effect::Reply(Sendable::Location(at)))
+            }
+            "poll" => {
+                let choices = (0..number()).map(|n| n.to_string()).collect();
+                let poll = Poll { question: "how many?".to_owned(), choices, selectable: 1 };
+                Outcome::pass().with(Effect::Reply(Sendable::Poll(poll)))
+            }
+            "template" => {
+                let (name, value) = words.split_once(' ').unwrap_or((words, ""));
+                let variables = vec![Field { name: "name".to_owned(), value: value.to_owned() }];
+                let template = Template { name: name.to_owned(), variables };
+                Outcome::pass().with(Effect::Reply(Sendable::Template(template)))
+            }
+            "interactive" => {
+                let name = "interactive".to_owned();
+                Outcome::pass().with(Effect::Reply(Sendable::Other(NamedJson { name, value: words.to_owned() })))
             }
             "place-name" => {
                 let name = Some("x".repeat(number()));

@@ -5,12 +5,14 @@ mod media;
 use crate::account::{Account, lid_of};
 use crate::attachment::Sealed;
 use crate::book::Known;
+use crate::display::parsed;
 use crate::message;
 use crate::node::STATUS;
 use crate::poll::Ballot;
 use crate::wa;
 use media::Media;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Options of a poll, as the official clients have it.
@@ -32,6 +34,7 @@ pub(crate) struct Draft {
     poll: Option<Poll>,
     vote: Option<Vote>,
     contact: Option<Contact>,
+    choose: Option<Choose>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +96,16 @@ struct Contact {
     phone: String,
 }
 
+/// Takes a button or a row of a message that has some.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choose {
+    /// The message.
+    id: String,
+    /// What the button or the row is called by.
+    choice: String,
+}
+
 /// Why a draft cannot be sent.
 #[derive(Debug)]
 pub(crate) enum Unfit {
@@ -138,6 +151,7 @@ impl Draft {
             poll: None,
             vote: None,
             contact: None,
+            choose: None,
         }
     }
 
@@ -156,10 +170,11 @@ impl Draft {
             self.poll.is_some(),
             self.vote.is_some(),
             self.contact.is_some(),
+            self.choose.is_some(),
         ];
         if kinds.into_iter().filter(|given| *given).count() != 1 {
             return Err(wrong(
-                "give exactly one of text, location, reaction, edit, delete, media, poll, vote, contact",
+                "give exactly one of text, location, reaction, edit, delete, media, poll, vote, contact, choose",
             ));
         }
         if self.quote.is_some() && self.text.is_none() {
@@ -182,6 +197,7 @@ impl Draft {
             Self { poll: Some(poll), .. } => poll.written()?,
             Self { vote: Some(vote), .. } => self.voting(by, vote)?,
             Self { contact: Some(contact), .. } => contact.written(),
+            Self { choose: Some(choose), .. } => choose.written(by)?,
             _ => return Err(wrong("nothing is written")),
         };
         Ok(Written { message, file: None })
@@ -270,12 +286,13 @@ fn quoting(by: &Writer, text: &str, quote: &str) -> Result<wa::Message, Unfit> {
         stanza_id: Some(quote.to_owned()),
         participant: Some(format!("{}@lid", lid_of(&known.author))),
         quoted_message: Some(Box::new(message::content(&known.message).clone())),
-        mentioned_jid: Vec::new(),
+        ..Default::default()
     };
     Ok(wa::Message {
         extended_text_message: Some(Box::new(wa::ExtendedTextMessage {
             text: Some(text.to_owned()),
             context_info: Some(Box::new(context)),
+            ..Default::default()
         })),
         ..Default::default()
     })
@@ -309,6 +326,48 @@ impl Contact {
             })),
             ..Default::default()
         }
+    }
+}
+
+impl Choose {
+    fn written(&self, by: &Writer) -> Result<wa::Message, Unfit> {
+        let known = remembered(by, &self.id)?;
+        let interactive = message::content(&known.message).interactive_message.as_ref();
+        let flow = interactive.and_then(|interactive| interactive.native_flow.as_ref());
+        let buttons = &flow.ok_or_else(|| wrong(format!("{} has nothing to choose from", self.id)))?.buttons;
+        let mut found = None;
+        for button in buttons {
+            let params = parsed(button.params_json.as_deref());
+            found = found.or_else(|| self.label(&params).map(|label| (button.name().to_owned(), label)));
+        }
+        let (name, label) = found.ok_or_else(|| wrong(format!("there is no choice {:?}", self.choice)))?;
+        let context = wa::ContextInfo {
+            stanza_id: Some(self.id.clone()),
+            participant: Some(format!("{}@lid", lid_of(&known.author))),
+            quoted_message: Some(Box::new(message::content(&known.message).clone())),
+            ..Default::default()
+        };
+        Ok(wa::Message {
+            interactive_response_message: Some(Box::new(wa::InteractiveResponseMessage {
+                body: Some(wa::interactive_response_message::Body { text: Some(label) }),
+                native_flow_response: Some(wa::interactive_response_message::NativeFlowResponse {
+                    name: Some(name),
+                    params_json: Some(json!({ "id": self.choice }).to_string()),
+                }),
+                context_info: Some(Box::new(context)),
+            })),
+            ..Default::default()
+        })
+    }
+
+    /// What stands on the button, or on the row of the list that the button opens.
+    fn label(&self, params: &Value) -> Option<String> {
+        let is_it = |one: &&Value| one["id"] == self.choice.as_str();
+        let sections = params["sections"].as_array().into_iter().flatten();
+        let mut rows = sections.flat_map(|section| section["rows"].as_array().into_iter().flatten());
+        let row = rows.find(is_it).map(|row| &row["title"]);
+        let label = row.or_else(|| Some(params).filter(is_it).map(|button| &button["display_text"]))?;
+        label.as_str().map(str::to_owned)
     }
 }
 

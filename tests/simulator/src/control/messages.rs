@@ -82,6 +82,12 @@ fn described(entry: &Entry, raw: bool) -> Value {
     if let Some(quote) = &entry.shown.quote {
         described["quote"] = quote.clone();
     }
+    if let Some(score) = entry.shown.forwarded {
+        described["forwarded"] = score.into();
+    }
+    if let Some(preview) = &entry.shown.preview {
+        described["preview"] = preview.clone();
+    }
     if raw {
         described["raw"] = BASE64.encode(&entry.raw).into();
     }

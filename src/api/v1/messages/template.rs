@@ -1,0 +1,83 @@
+//! Texts that are made of a template.
+
+use super::{accept_as, earlier, idempotency_key, recipient};
+use crate::api::Api;
+use crate::api::caller::{OwnDevice, Sends, no_template};
+use crate::api::envelope::Bare;
+use crate::api::error::ApiError;
+use crate::api::fields::Fields;
+use crate::api::v1::templates::NAME_CHARS_MAX;
+use crate::domain::allowance::SendKind;
+use crate::domain::outgoing::{Content, TEXT_CHARS_MAX};
+use crate::domain::template::fill;
+use crate::outbound::accept::{Outgoing, Receipt};
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use utoipa::ToSchema;
+
+/// Values given with one message.
+const VARIABLES_MAX: usize = 100;
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct SendTemplate {
+    /// A phone number in international form, or a JID of a person or a group.
+    #[schema(example = "6281234567890")]
+    to: String,
+    /// The name of a template, or its id.
+    #[schema(min_length = 1, max_length = 64)]
+    template: String,
+    /// A text for every place of the template, and no other.
+    #[schema(required = false)]
+    variables: HashMap<String, String>,
+    /// As the header `Idempotency-Key`, which wins.
+    #[schema(required = false, min_length = 1, max_length = 255)]
+    idempotency_key: String,
+}
+
+/// Send a text that is made of a template
+///
+/// What goes out, and what plugins and webhooks see, is a text.
+#[utoipa::path(post, path = "/devices/{device}/messages/template", operation_id = "sendTemplate", tag = "Messages",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            description = "Makes a repeat of this request harmless; kept for 24 hours by default.")),
+    request_body = SendTemplate,
+    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn send(
+    State(api): State<Api>,
+    device: OwnDevice<Sends>,
+    headers: HeaderMap,
+    mut fields: Fields,
+) -> Bare<Receipt> {
+    let to = recipient(&mut fields);
+    let name = fields.text("template", 1..=NAME_CHARS_MAX, true);
+    let variables: BTreeMap<String, String> =
+        fields.texts("variables", VARIABLES_MAX).unwrap_or_default().into_iter().collect();
+    let idempotency_key = idempotency_key(&headers, &mut fields);
+    fields.finish()?;
+    let (Some(chat), Some(name)) = (to, name) else { return Err(ApiError::field("body", "is incomplete")) };
+    let asked = json!({ "template": [chat, name, variables] });
+    if let Some(receipt) = earlier(&api, &device, idempotency_key.as_deref(), &asked).await? {
+        return Ok(Json(receipt));
+    }
+    let template = api.store.template(&device.tenant.id, &name).await.map_err(no_template)?;
+    let text = filled(&template.text, &variables)?;
+    let content = Content::Text { text, mentions: Vec::new(), quoted_message_id: None, link_preview: None };
+    accept_as(&api, &device, SendKind::Text, &asked, Outgoing { chat, content, idempotency_key }).await
+}
+
+fn filled(template: &str, variables: &BTreeMap<String, String>) -> Result<String, ApiError> {
+    let text = fill(template, variables).map_err(|misfit| {
+        let missing = misfit.missing.into_iter().map(|name| (name, "is required by the template"));
+        let unknown = misfit.unknown.into_iter().map(|name| (name, "is not in the template"));
+        ApiError::fields(missing.chain(unknown).map(|(name, why)| (format!("variables.{name}"), why.to_owned())))
+    })?;
+    match text.chars().count() {
+        1..=TEXT_CHARS_MAX => Ok(text),
+        _ => Err(ApiError::field("variables", format!("make a text that has not 1 to {TEXT_CHARS_MAX} characters"))),
+    }
+}
