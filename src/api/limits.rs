@@ -83,11 +83,14 @@ impl Limits {
         self.enter(key, &Allowance::default(), false)
     }
 
-    /// Gives the latest charge back.
+    /// Gives the latest charge back, of the window that this request was charged to last.
     pub(super) fn give_back(&self, key: &Key) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(window) = windows.get_mut(key) {
-            window.pop_back();
+        let given_back = windows.get_mut(key).and_then(VecDeque::pop_back).is_some();
+        drop(windows);
+        // A window that is off took nothing.
+        if given_back {
+            request::note_given_back();
         }
     }
 

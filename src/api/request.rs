@@ -23,6 +23,8 @@ struct Context {
     id: String,
     client: Option<IpAddr>,
     standing: Cell<Option<Standing>>,
+    /// The window noted last, and what stood before it.
+    last: Cell<Option<(Standing, Option<Standing>)>>,
 }
 
 tokio::task_local! {
@@ -42,11 +44,24 @@ pub(super) fn client_address() -> Option<String> {
 /// Remembers a window for the answer's headers; of several the one with the least left.
 pub(super) fn note_standing(new: Standing) {
     let _ = CONTEXT.try_with(|context| {
+        context.last.set(Some((new, context.standing.get())));
         let tighter = context.standing.get().is_none_or(|noted| new.remaining <= noted.remaining);
         if tighter {
             context.standing.set(Some(new));
         }
     });
+}
+
+/// The charge of the window noted last was given back.
+pub(super) fn note_given_back() {
+    let noted = CONTEXT.try_with(|context| {
+        let (last, before) = context.last.take()?;
+        context.standing.set(before);
+        Some(last)
+    });
+    if let Ok(Some(last)) = noted {
+        note_standing(Standing { remaining: last.limit.min(last.remaining + 1), ..last });
+    }
 }
 
 pub(super) async fn identify(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -59,7 +74,7 @@ pub(super) async fn identify(State(api): State<Api>, request: Request, next: Nex
     let id = given.filter(sane).map_or_else(|| format!("req_{}", uuid::Uuid::now_v7().simple()), str::to_owned);
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let client = peer.map(|peer| client(peer, request.headers(), |proxy| api.settings.trusts(proxy)));
-    let context = Context { id: id.clone(), client, standing: Cell::new(None) };
+    let context = Context { id: id.clone(), client, standing: Cell::new(None), last: Cell::new(None) };
     let handled = async {
         let mut response = next.run(request).await;
         if let Some(standing) = CONTEXT.with(|context| context.standing.get()) {

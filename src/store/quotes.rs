@@ -55,7 +55,8 @@ impl Store {
                 let received = conn
                     .prepare_cached(
                         "SELECT wa_id, chat, envelope ->> 'fromMe', sender, message FROM messages_inbox \
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3 ORDER BY seq DESC LIMIT 1",
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3 AND processed <> 3 \
+                         ORDER BY seq DESC LIMIT 1",
                     )?
                     .query_row(params![tenant.as_str(), device.as_str(), id], |row| {
                         let said = Said::Received { sender: row.get(3)?, message: row.get(4)? };

@@ -87,8 +87,10 @@ async fn a_deletion_follows_its_message_is_told_and_written_down() {
     let contact = text(&gateway.info["contactPhone"]);
     answer(gateway.request("POST", &gateway.device("/stop"))).await;
     let first = gateway.send_text("oops", "key").await.unwrap();
-    let deleted = answer(gateway.request("DELETE", &path(&gateway, &first["id"]))).await;
-    assert_eq!(deleted, (200, json!({ "success": true })));
+    for _ in 0..2 {
+        let delete = gateway.request("DELETE", &path(&gateway, &first["id"])).header("idempotency-key", "a deletion");
+        assert_eq!(answer(delete).await, (200, json!({ "success": true })));
+    }
 
     answer(gateway.request("POST", &gateway.device("/start"))).await;
 
@@ -101,6 +103,8 @@ async fn a_deletion_follows_its_message_is_told_and_written_down() {
     let event = told(&gateway, |event| event["type"] == "message.deleted").await;
     assert_eq!((&event["payload"]["messageId"], &event["payload"]["fromMe"]), (&first["messageId"], &json!(true)));
     assert!(sent(&gateway, &first).await["deletedAt"].is_i64());
+    let deletions = gateway.get(&gateway.device("/events?type=message.deleted")).await;
+    assert_eq!(deletions.as_array().unwrap().len(), 1, "a repeat deletes nothing more");
     let (_, refused) = edit(&gateway, &first["id"], "nine").await;
     assert!(text(&refused["error"]["message"]).contains("was deleted"), "{refused}");
     let (_, lines) = answer(gateway.admin("GET", "/admin/audit-logs?action=message.deleted&limit=100")).await;
@@ -157,4 +161,30 @@ async fn of_others_only_a_group_admin_deletes_and_an_unknown_message_needs_its_c
     })
     .await;
     assert!(inbox.contains(&unknown) && inbox.contains(&said), "{inbox:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_another_device_is_not_found_by_our_id_nor_by_whatsapps() {
+    let gateway = tenant().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let poll = json!({ "to": contact, "question": "?", "options": ["a", "b"] });
+    let poll = send(&gateway, "poll", poll).await;
+    let third = format!("{contact}8");
+    gateway.phones().post("/accounts", json!({ "phone": third, "name": "Dewi" })).await;
+    let other = gateway.link(&third).await;
+
+    for id in [text(&poll["id"]), text(&poll["messageId"])] {
+        for (method, of) in [
+            ("PATCH", format!("/messages/{id}")),
+            ("DELETE", format!("/messages/{id}")),
+            ("GET", format!("/messages/{id}/poll")),
+            ("GET", format!("/messages/{id}/status")),
+            ("POST", "/messages/forward".to_owned()),
+        ] {
+            let body = json!({ "text": "x", "to": contact, "messageId": id });
+            let request = gateway.request(method, &format!("/v1/devices/{other}{of}")).json(&body);
+            let (status, refused) = answer(request).await;
+            assert_eq!((status, &refused["error"]["code"]), (404, &json!("NOT_FOUND")), "{method} {of}: {refused}");
+        }
+    }
 }

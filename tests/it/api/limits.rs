@@ -60,7 +60,7 @@ async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs
     }
     // A repeat and a refusal give their charge back; the next one finds the window as it was.
     let again = json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" });
-    assert_eq!(post("interactive", again).await.0, 200);
+    assert_eq!(post("interactive", again).await, (200, Some(60), Some(58)));
     assert_eq!(post("location", json!({ "latitude": 99, "longitude": 2 })).await, (400, None, None));
     assert_eq!(post("location", json!({ "latitude": 9, "longitude": 2 })).await.2, Some(38));
     let (_, _, remaining) = post("text", json!({ "text": "b" })).await;
@@ -69,7 +69,7 @@ async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs
     assert_eq!(upload(&gateway, &guest("rust"), Some(settings)).await.0, 201);
     let (_, enabled) = answer(gateway.request("POST", "/v1/plugins/example-rust/enable")).await;
     assert_eq!(enabled["data"]["outcome"], "swapped", "{enabled}");
-    assert_eq!(post("text", json!({ "text": "spam" })).await.0, 422);
+    assert_eq!(post("text", json!({ "text": "spam" })).await, (422, Some(60), Some(57)));
     assert_eq!(post("text", json!({ "text": "ham" })).await.2, Some(56), "what a plugin rejects costs nothing");
 }
 
