@@ -84,6 +84,7 @@ impl SignalQueue {
     /// The client reports a stanza before it acts on it.
     fn stanza(&self, stanza: &NodeRef<'_>) {
         if stanza.tag.as_ref() == "message"
+            && stanza.get_optional_child("enc").is_some()
             && let Some(id) = stanza.get_attr("id")
         {
             self.ratchet.arrived(&id.as_str());

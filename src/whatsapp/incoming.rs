@@ -35,8 +35,10 @@ impl InboundDurabilityHook for Hook {
         let mut rows: Vec<NewInboxRow> = Vec::with_capacity(batch.len());
         for inbound in batch {
             let mut row = row(inbound);
-            row.poll = asked(inbound);
-            row.vote = self.vote(&client, inbound, &rows).await?;
+            if row.message.is_some() {
+                row.poll = asked(inbound);
+                row.vote = self.vote(&client, inbound, &rows).await?;
+            }
             rows.push(row);
         }
         self.vitals.send_modify(|v| v.last_decrypted_event_at = Some(self.clock.now_ms()));

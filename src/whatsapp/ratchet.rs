@@ -19,6 +19,8 @@ use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory};
 
 /// How long a stanza counts as being decrypted when nothing more is heard of it; most are for some milliseconds.
 const DECRYPTING_TIME_MAX: Duration = Duration::from_secs(10);
+/// Stanzas that are being decrypted at once; at the limit those count as decrypted.
+const DECRYPTING_MAX: usize = 4_096;
 /// How long bytes wait for the sessions to be written. Beyond it they go out, since what writes the sessions could be
 /// waiting for an answer to them.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(2);
@@ -42,9 +44,24 @@ struct State {
 }
 
 impl State {
+    fn arrived(&mut self, id: &str, now: Instant) {
+        if self.decrypting.len() >= DECRYPTING_MAX {
+            self.forget_old(now);
+        }
+        if self.decrypting.len() >= DECRYPTING_MAX {
+            self.decrypting.clear();
+            self.stepped = true;
+        }
+        self.decrypting.insert(id.to_owned(), now);
+    }
+
     fn is_settled(&mut self, now: Instant) -> bool {
-        self.decrypting.retain(|_, arrived| now.duration_since(*arrived) < DECRYPTING_TIME_MAX);
+        self.forget_old(now);
         self.decrypting.is_empty() && !self.stepped
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.decrypting.retain(|_, arrived| now.duration_since(*arrived) < DECRYPTING_TIME_MAX);
     }
 }
 
@@ -64,7 +81,7 @@ impl Ratchet {
 
     /// A message came in and is about to be decrypted.
     pub(super) fn arrived(&self, id: &str) {
-        self.state().decrypting.insert(id.to_owned(), Instant::now());
+        self.state().arrived(id, Instant::now());
     }
 
     /// Whether it decrypted is known now.
@@ -163,6 +180,22 @@ mod tests {
         let ratchet = Ratchet::default();
         ratchet.arrived("3EB0");
         assert!(ratchet.state().is_settled(Instant::now() + DECRYPTING_TIME_MAX));
+    }
+
+    #[test]
+    fn at_the_limit_the_stanzas_before_count_as_decrypted() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for id in 0..=DECRYPTING_MAX {
+            state.arrived(&id.to_string(), now);
+        }
+        assert!(state.stepped && state.decrypting.len() == 1);
+
+        let mut state = State::default();
+        for id in 0..DECRYPTING_MAX {
+            state.arrived(&id.to_string(), now);
+        }
+        state.arrived("later", now + DECRYPTING_TIME_MAX);
+        assert!(!state.stepped && state.decrypting.len() == 1, "what is old goes without a word");
     }
 
     #[test]
