@@ -83,7 +83,7 @@ impl Reporter<'_> {
             Some(who) => Some(told_or_known(self.client, who, update.participant_pn.as_ref(), None).await),
             None => None,
         };
-        let (type_, said) = self.change(&update.action).await;
+        let (type_, said) = self.change(&update.action, by.as_ref()).await;
         let mut data = json!({ "group": group, "chat": group, "by": by.as_ref().map(shown) });
         if let (Some(data), Value::Object(said)) = (data.as_object_mut(), said) {
             data.extend(said);
@@ -94,21 +94,23 @@ impl Reporter<'_> {
     }
 
     /// The type of the event, and what it says beside the group and who did it.
-    async fn change(&self, action: &Action) -> (EventType, Value) {
+    async fn change(&self, action: &Action, by: Option<&Person>) -> (EventType, Value) {
         let type_ = change_type(action);
         let said = match action {
             Action::Add { participants, reason } | Action::Remove { participants, reason } => {
-                json!({ "participants": self.people(participants).await, "reason": reason })
+                json!({ "participants": self.people(participants, by).await, "reason": reason })
             }
             Action::Promote { participants }
             | Action::Demote { participants }
             | Action::LinkedGroupPromote { participants }
-            | Action::LinkedGroupDemote { participants } => json!({ "participants": self.people(participants).await }),
+            | Action::LinkedGroupDemote { participants } => {
+                json!({ "participants": self.people(participants, by).await })
+            }
             Action::Create { raw } => self.created(raw).await,
             Action::Delete { reason } => json!({ "reason": reason }),
-            Action::Modify { participants } => changed("renumbered", self.people(participants).await.into()),
+            Action::Modify { participants } => changed("renumbered", self.people(participants, by).await.into()),
             Action::CreatedMembershipRequests { requests, .. } => {
-                changed("joinRequested", self.people(requests).await.into())
+                changed("joinRequested", self.people(requests, by).await.into())
             }
             Action::RevokedMembershipRequests { participants } => {
                 let mut people = Vec::with_capacity(participants.len());
@@ -122,11 +124,13 @@ impl Reporter<'_> {
         (type_, said)
     }
 
-    async fn people(&self, infos: &[GroupParticipantInfo]) -> Vec<Value> {
+    /// `by` did it, often to themselves, and is told with both addresses where others are not.
+    async fn people(&self, infos: &[GroupParticipantInfo], by: Option<&Person>) -> Vec<Value> {
         let mut people = Vec::with_capacity(infos.len());
         for info in infos {
             let known = told_or_known(self.client, &info.jid, info.phone_number.as_ref(), info.lid.as_ref()).await;
-            people.push(shown(&known));
+            let themselves = by.filter(|by| known.lid.is_some() && by.lid == known.lid);
+            people.push(shown(themselves.unwrap_or(&known)));
         }
         people
     }

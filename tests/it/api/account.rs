@@ -1,6 +1,7 @@
 //! What an account shows, sees and lets others do: set by one device, read back by another.
 
 use crate::support::{Tenant, answer, tenant, text, until};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 async fn ask(gateway: &Tenant, device: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
@@ -339,4 +340,27 @@ async fn each_code_of_whatsapps_is_an_error_that_says_what_to_do() {
     ] {
         assert_eq!(answered(code).await, (status, name.to_owned()), "{code}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_has_sixteen_requests_under_way_and_refuses_the_next_at_once() {
+    let gateway = tenant().await;
+    let device = text(&gateway.info["deviceId"]);
+    let slow = json!({
+        "phone": gateway.info["devicePhone"],
+        "match": { "tag": "iq", "direction": "in", "xmlns": "privacy" },
+        "action": "delay",
+        "delay_ms": 5_000,
+        "count": 16
+    });
+    gateway.phones().post("/faults", slow).await;
+
+    let asked = (0..20).map(|_| ask(&gateway, &device, "GET", "/privacy/settings", Value::Null));
+    let answers = join_all(asked).await;
+
+    let of = |status: u16| answers.iter().filter(|(answered, _)| *answered == status).count();
+    assert_eq!((of(200), of(503)), (16, 4), "{answers:?}");
+    let refused = answers.iter().find(|(status, _)| *status == 503).unwrap();
+    assert_eq!(refused.1["error"]["code"], "OVERLOADED");
+    done(&gateway, &device, "GET", "/privacy/settings", Value::Null).await;
 }

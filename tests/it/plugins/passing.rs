@@ -135,3 +135,30 @@ async fn page(gateway: &Tenant, what: &str, query: &str) -> (Value, Option<Strin
     assert_eq!(status, 200, "{body}");
     (body["data"].clone(), body["data"]["nextCursor"].as_str().map(str::to_owned))
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_in_a_group_is_told_once_also_behind_a_pipeline() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &UPLOADS);
+    let phones = Phones::of(&simulator);
+    serving(&gateway).await;
+    let (device, contact) = (text(&gateway.info["devicePhone"]), text(&gateway.info["contactPhone"]));
+    let new = json!({ "subject": "Order 42", "creator": contact, "members": [device] });
+    let group = text(&phones.post("/groups", new).await["id"]);
+    let twice = json!({
+        "phone": device,
+        "match": { "tag": "notification", "direction": "out", "type": "w:gp2" },
+        "action": "duplicate"
+    });
+    phones.post("/faults", twice).await;
+
+    phones.post(&format!("/groups/{group}/leave"), json!({ "phone": contact })).await;
+    let event = told(&gateway, "participant.removed", |_| true).await;
+    written(&gateway, &phones, "hello there").await;
+
+    let payload = &event["payload"];
+    assert_eq!(payload["group"], json!(format!("{group}@g.us")));
+    assert_eq!(payload["participants"][0]["phone"], json!(contact), "{payload}");
+    let all = gateway.get("/v1/events?type=participant.removed").await;
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+}

@@ -81,3 +81,36 @@ async fn a_number_without_an_account_is_not_on_whatsapp() {
     assert!(there.contains(&(BUDI.to_owned(), true)), "{there:?}");
     assert!(!there.iter().any(|(user, registered)| user == "6281299999999" && *registered), "{there:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_account_says_about_itself_sticks_and_who_watches_is_told() {
+    let rig = Rig::start().await;
+    let (shop, budi) = (rig.linked(SHOP).await, rig.linked(BUDI).await);
+    budi.client.presence().subscribe(&chat(SHOP)).await.unwrap();
+    budi.seen("the answer", |event| matches!(event, Event::Presence(_)).then_some(())).await;
+
+    shop.client.profile().set_status_text("open until nine").await.unwrap();
+
+    let told = |event: &Event| match event {
+        Event::UserAboutUpdate(update) => Some(update.status.clone()),
+        _ => None,
+    };
+    assert_eq!(budi.seen("the new text", told).await, "open until nine");
+    let info = budi.client.contacts().get_user_info(&[chat(SHOP)]).await.unwrap();
+    assert_eq!(info[&chat(SHOP)].status.as_deref(), Some("open until nine"));
+    rig.all_answered().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_refused_with_the_code_of_a_fault() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let refuse = json!({ "match": { "tag": "iq", "xmlns": "privacy" }, "action": "nack", "code": "429", "count": 1 });
+    rig.post("/faults", refuse).await;
+
+    let refused = device.client.fetch_privacy_settings().await.unwrap_err();
+    let taken = device.client.fetch_privacy_settings().await.unwrap();
+
+    assert!(refused.to_string().contains("429"), "{refused}");
+    assert_eq!(taken.settings.len(), 9);
+}
