@@ -40,7 +40,10 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::pairing::qr))
         .routes(routes!(v1::pairing::code))
         .routes(routes!(v1::messages::text::send))
+        .merge(media_messages())
         .routes(routes!(v1::messages::status::read))
+        .routes(routes!(v1::media::upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(v1::media::read, v1::media::remove))
         .routes(routes!(v1::events::list))
         .routes(routes!(v1::events::of_tenant))
         .routes(routes!(v1::events::replay))
@@ -60,6 +63,18 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::plugins::kv, v1::plugins::delete_kv))
         .routes(routes!(v1::pipeline::read))
         .routes(routes!(v1::pipeline::attempt))
+}
+
+/// Messages with files. Their bodies are bounded where they are read: a file by what the gateway takes, the rest by less.
+fn media_messages() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(v1::messages::media::send))
+        .routes(routes!(v1::messages::media::image))
+        .routes(routes!(v1::messages::media::video))
+        .routes(routes!(v1::messages::media::audio))
+        .routes(routes!(v1::messages::media::document))
+        .routes(routes!(v1::messages::media::sticker))
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// The routes that the API document describes, and the document.

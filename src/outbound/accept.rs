@@ -11,7 +11,7 @@ use crate::plugins::manifest::Hook;
 use crate::plugins::pipeline::{self, Origin, Verdict};
 use crate::store::{Accepted, Idempotency, NewMessage, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What a client asks to be sent, already checked.
@@ -79,19 +79,33 @@ impl Acceptance<'_> {
     /// Takes the message through the tenant's plugins, writes it, and returns the receipt for the client; the same key and
     /// request return the first one, and no plugin sees it again.
     pub async fn accept(&self, outgoing: Outgoing) -> Result<Taken, AcceptError> {
-        let receipt = Receipt {
+        let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
+        self.accept_asked(outgoing, &asked).await
+    }
+
+    /// What an earlier request with this key came to, when there was one.
+    pub async fn earlier(&self, key: &str, asked: &Value) -> Result<Option<Taken>, AcceptError> {
+        let receipt = self.receipt(Some(key.to_owned()));
+        let idempotency = idempotency(key.to_owned(), asked, &receipt);
+        let earlier = self.store.earlier_acceptance(self.device, &idempotency).await?;
+        earlier.map(|earlier| taken(receipt, earlier)).transpose()
+    }
+
+    fn receipt(&self, idempotency_key: Option<String>) -> Receipt {
+        Receipt {
             id: MessageId::generate(),
             message_id: whatsapp_id(),
             status: Status::Queued,
             timestamp: self.store.clock().now_ms(),
-            idempotency_key: outgoing.idempotency_key.clone(),
-        };
-        let asked = json!({ "chat": outgoing.chat, "content": outgoing.content });
-        let idempotency = outgoing.idempotency_key.clone().map(|key| Idempotency {
-            key,
-            request_hash: Sha256::digest(asked.to_string()).into(),
-            answer: json!(receipt),
-        });
+            idempotency_key,
+        }
+    }
+
+    /// As [`Acceptance::accept`], for a content that is another one though the same was asked: two requests with a key are
+    /// one when `asked` is the same.
+    pub async fn accept_asked(&self, outgoing: Outgoing, asked: &Value) -> Result<Taken, AcceptError> {
+        let receipt = self.receipt(outgoing.idempotency_key.clone());
+        let idempotency = outgoing.idempotency_key.clone().map(|key| idempotency(key, asked, &receipt));
         let pipeline = self.plugins.pipeline(self.tenant).filter(|pipeline| pipeline.has(Hook::Outbound));
         let Some(pipeline) = pipeline else {
             let message = message(&receipt, outgoing.chat, outgoing.content, idempotency, Aftermath::default());
@@ -133,6 +147,10 @@ impl Acceptance<'_> {
         let offline = self.queue_while_offline;
         taken(receipt, self.store.accept_message(self.tenant, self.device, message, offline).await?)
     }
+}
+
+fn idempotency(key: String, asked: &Value, receipt: &Receipt) -> Idempotency {
+    Idempotency { key, request_hash: Sha256::digest(asked.to_string()).into(), answer: json!(receipt) }
 }
 
 fn message(

@@ -4,11 +4,11 @@
 //! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
-use super::{Result, Store, Topic, Tx, events, plugin_history};
+use super::{NewRemoteMedia, Result, Store, Topic, Tx, events, media, plugin_history};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
-use crate::domain::ids::{DeviceId, EventId, TenantId};
+use crate::domain::ids::{DeviceId, EventId, MediaId, TenantId};
 use rusqlite::{Row, params};
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ pub struct NewInboxRow {
     pub envelope: serde_json::Value,
     /// The decrypted protobuf without its key material.
     pub message: Vec<u8>,
+    /// The file it came with, whose id the envelope names as `mediaId`.
+    pub media: Option<NewRemoteMedia>,
 }
 
 /// What waits.
@@ -59,15 +61,25 @@ const MESSAGE: u8 = 0;
 const EVENT: u8 = 1;
 
 impl Store {
-    /// Writes a batch, all or nothing; returns how many were new. Refused once another instance owns the device.
-    pub async fn record_inbound(&self, tenant: &TenantId, lease: &Lease, rows: Vec<NewInboxRow>) -> Result<usize> {
+    /// Writes a batch, all or nothing; returns how many were new. Refused once another instance owns the device. `eager` is
+    /// whether files are to be fetched without being asked for, where the tenant's own file does not say.
+    pub async fn record_inbound(
+        &self,
+        tenant: &TenantId,
+        lease: &Lease,
+        rows: Vec<NewInboxRow>,
+        eager: bool,
+    ) -> Result<usize> {
         let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
+        let sealed = |media: &NewRemoteMedia| self.sealed_remote(&media.id, &media.remote);
+        let sealed: Vec<Option<Vec<u8>>> =
+            rows.iter().map(|row| row.media.as_ref().map(sealed).transpose()).collect::<Result<_>>()?;
         self.db
             .write(move |tx| {
                 lease.check(tx)?;
                 let mut new = 0;
-                for row in &rows {
-                    new += tx
+                for (row, sealed) in rows.iter().zip(&sealed) {
+                    let written = tx
                         .prepare_cached(
                             "INSERT INTO messages_inbox \
                              (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at) \
@@ -84,6 +96,11 @@ impl Store {
                             row.message,
                             now
                         ])?;
+                    new += written;
+                    if let (1, Some(new), Some(sealed)) = (written, &row.media, sealed) {
+                        let eager = media::eager(tx, &tenant)?.unwrap_or(eager);
+                        media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
+                    }
                 }
                 tx.wake(Topic::Inbox);
                 Ok(new)
@@ -129,6 +146,7 @@ impl Store {
         redacted: bool,
     ) -> Result<()> {
         let (seq, tenant, now) = (row.seq, row.tenant.clone(), self.clock.now_ms());
+        let media = row.what.media();
         self.db
             .write(move |tx| {
                 let first = tx
@@ -140,6 +158,9 @@ impl Store {
                 if first > 0 {
                     for event in &came_of_it {
                         events::append_decided(tx, event)?;
+                    }
+                    if let Some(id) = &media {
+                        came_with(tx, &tenant, id, &came_of_it, redacted, now)?;
                     }
                     plugin_history::commit(tx, &tenant, &aftermath, now)?;
                 }
@@ -178,6 +199,34 @@ impl Store {
                 Ok(())
             })
             .await
+    }
+}
+
+/// A message's file: gone with what a plugin took out of the message, and fetched now if it is to be and somebody is told.
+fn came_with(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    id: &MediaId,
+    came_of_it: &[Event],
+    redacted: bool,
+    now: UnixMs,
+) -> Result<()> {
+    if redacted && came_of_it.iter().all(|event| event.data["mediaId"] != id.as_str()) {
+        return media::unlist(tx, tenant, id).map(|_| ());
+    }
+    if came_of_it.iter().any(|event| event.dropped.is_none()) {
+        media::want_eager(tx, tenant, id, now)?;
+    }
+    Ok(())
+}
+
+impl Incoming {
+    /// The file that a message came with.
+    fn media(&self) -> Option<MediaId> {
+        match self {
+            Self::Message { envelope, .. } => MediaId::parse(envelope.get("mediaId")?.as_str()?).ok(),
+            Self::Event(_) => None,
+        }
     }
 }
 

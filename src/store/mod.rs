@@ -15,6 +15,7 @@ mod devices;
 mod events;
 mod inbox;
 mod maintenance;
+mod media;
 mod migrations;
 mod open;
 mod outbox;
@@ -36,6 +37,9 @@ pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
+pub use media::{
+    DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched,
+};
 pub use maintenance::{PluginFile, ResumableDevice, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};

@@ -5,6 +5,7 @@ use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
 use super::http::MediaHttp;
 use super::incoming::Hook;
+use super::media::Files;
 use super::outgoing::{Acks, Sender};
 use super::{PairingCode, QrCode, Vitals};
 use crate::domain::clock::UnixMs;
@@ -108,6 +109,7 @@ impl<'a> Connection<'a> {
             vitals: control.vitals.clone(),
             metrics: env.metrics.clone(),
             clock: env.store.clock().clone(),
+            eager: env.media.settings().eager,
         };
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
@@ -284,8 +286,12 @@ impl<'a> Connection<'a> {
             *vitals = Vitals { connected: true, connected_since: Some(now), ..*vitals };
         });
         self.observe(Observed::Connected, None).await;
-        let sender =
-            Sender { client: self.client.clone(), acks: self.acks.clone(), ack_timeout: self.env.settings.ack_timeout };
+        let sender = Sender {
+            client: self.client.clone(),
+            acks: self.acks.clone(),
+            ack_timeout: self.env.settings.ack_timeout,
+            files: Files::new(self.env),
+        };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
     }

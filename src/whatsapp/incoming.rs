@@ -1,18 +1,19 @@
 //! Inbound messages: the hook that stores them before they are acknowledged, and the reading of a stored one.
 //!
 //! What is stored is the decrypted protobuf without its key material (a sender key distribution and a message secret
-//! are session secrets; they are in the vault already) and what the stanza said. The reading is done later, by
+//! are session secrets; they are in the vault already, and what opens a file goes there too) and what the stanza said. The reading is done later, by
 //! `inbound`, so that a message of a kind we do not know yet can be read by a version that does.
 
 use super::Vitals;
+use super::media::{Origin, take_file};
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{DeviceId, TenantId};
 use crate::store::{Lease, NewInboxRow, Store};
 use crate::telemetry::metrics::Metrics;
 use async_trait::async_trait;
 use buffa::Message as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
 use waproto::whatsapp as wa;
@@ -27,29 +28,40 @@ pub(super) struct Hook {
     pub(super) vitals: watch::Sender<Vitals>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
+    /// Whether received files are fetched without being asked for, where the tenant's file does not say.
+    pub(super) eager: bool,
 }
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, _client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let rows: Vec<NewInboxRow> = batch.iter().filter_map(row).collect();
+        let device = &self.lease.device;
+        let rows: Vec<NewInboxRow> = batch.iter().filter_map(|inbound| row(inbound, device)).collect();
         self.vitals.send_modify(|v| v.last_decrypted_event_at = Some(self.clock.now_ms()));
         if rows.is_empty() {
             return Ok(());
         }
-        let new = self.store.record_inbound(&self.tenant, &self.lease, rows).await?;
+        let new = self.store.record_inbound(&self.tenant, &self.lease, rows, self.eager).await?;
         self.metrics.messages_received(new);
         Ok(())
     }
 }
 
 /// `None` for what is between devices and not a message of anybody.
-fn row(inbound: &InboundMessage) -> Option<NewInboxRow> {
-    let message = without_keys(&inbound.message)?;
+fn row(inbound: &InboundMessage, device: &DeviceId) -> Option<NewInboxRow> {
+    let mut message = without_keys(&inbound.message)?;
     let info = &inbound.info;
     let source = &info.source;
     let sender = source.sender.to_non_ad().to_string();
     let alternative = source.sender_alt.as_ref().map(|jid| jid.to_non_ad().to_string());
+    let media = take_file(&mut message, || Origin {
+        chat: source.chat.to_non_ad().to_string(),
+        sender: sender.clone(),
+        wa_id: info.id.to_string(),
+        from_me: source.is_from_me,
+        is_group: source.is_group,
+    });
+    let media_id = media.as_ref().map(|media| media.id.clone());
     Some(NewInboxRow {
         chat: source.chat.to_non_ad().to_string(),
         sender: sender.clone(),
@@ -65,8 +77,11 @@ fn row(inbound: &InboundMessage) -> Option<NewInboxRow> {
             "pushName": info.push_name,
             "timestamp": info.timestamp.timestamp(),
             "offline": info.is_offline,
+            "mediaId": media_id,
+            "mediaUrl": media_id.as_ref().map(|id| format!("/v1/devices/{device}/media/{id}")),
         }),
         message: message.encode_to_vec(),
+        media,
     })
 }
 
@@ -128,10 +143,25 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         "type": kind,
         "timestamp": envelope.get("timestamp"),
     });
-    if let (Some(data), Value::Object(content)) = (data.as_object_mut(), content) {
+    if let (Some(data), Value::Object(mut content)) = (data.as_object_mut(), content) {
+        if let Some(id) = envelope.get("mediaId").filter(|id| id.is_string()) {
+            let url = envelope.get("mediaUrl").cloned().unwrap_or_default();
+            content.insert("media".to_owned(), media_of(id, &content));
+            content.insert("mediaId".to_owned(), id.clone());
+            content.insert("mediaUrl".to_owned(), url);
+        }
         data.extend(content);
     }
     Ok(Described { event, data })
+}
+
+/// What is known of a message's file, in one place.
+fn media_of(id: &Value, content: &Map<String, Value>) -> Value {
+    let mut media = Map::from_iter([("mediaId".to_owned(), id.clone())]);
+    for key in ["mimeType", "size", "fileName", "width", "height", "seconds", "ptt", "viewOnce"] {
+        media.extend(content.get(key).filter(|value| !value.is_null()).map(|value| (key.to_owned(), value.clone())));
+    }
+    Value::Object(media)
 }
 
 fn text<'a>(envelope: &'a Value, key: &str) -> &'a str {
@@ -193,21 +223,42 @@ fn content(message: &wa::Message) -> (EventType, &'static str, Value) {
         return (
             received,
             "image",
-            json!({ "caption": image.caption, "mimeType": image.mimetype, "size": image.file_length }),
+            json!({
+                "caption": image.caption,
+                "mimeType": image.mimetype,
+                "size": image.file_length,
+                "width": image.width,
+                "height": image.height,
+                "viewOnce": image.view_once,
+            }),
         );
     }
-    if let Some(video) = message.video_message.as_option() {
+    if let Some(video) = message.video_message.as_option().or(message.ptv_message.as_option()) {
         return (
             received,
             "video",
-            json!({ "caption": video.caption, "mimeType": video.mimetype, "size": video.file_length }),
+            json!({
+                "caption": video.caption,
+                "mimeType": video.mimetype,
+                "size": video.file_length,
+                "width": video.width,
+                "height": video.height,
+                "seconds": video.seconds,
+                "viewOnce": video.view_once,
+            }),
         );
     }
     if let Some(audio) = message.audio_message.as_option() {
         return (
             received,
             "audio",
-            json!({ "mimeType": audio.mimetype, "size": audio.file_length, "ptt": audio.ptt, "seconds": audio.seconds }),
+            json!({
+                "mimeType": audio.mimetype,
+                "size": audio.file_length,
+                "ptt": audio.ptt,
+                "seconds": audio.seconds,
+                "viewOnce": audio.view_once,
+            }),
         );
     }
     if let Some(document) = message.document_message.as_option() {
@@ -234,6 +285,7 @@ fn wrapped(message: &wa::Message) -> Option<&wa::Message> {
         &message.ephemeral_message,
         &message.view_once_message,
         &message.view_once_message_v2,
+        &message.view_once_message_v2_extension,
         &message.document_with_caption_message,
         &message.edited_message,
     ];

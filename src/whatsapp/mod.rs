@@ -15,9 +15,11 @@ mod directory;
 mod events;
 mod http;
 pub mod incoming;
+mod media;
 mod outgoing;
 
 pub use directory::{Connected, Directory, DirectoryError};
+pub use media::DownloadError;
 
 use crate::domain::clock::UnixMs;
 use std::time::Duration;

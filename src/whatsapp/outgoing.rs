@@ -1,7 +1,10 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
+use super::media::{self, DownloadError, Files};
 use crate::domain::jid::ChatId;
+use crate::domain::media::RemoteMedia;
 use crate::domain::outgoing::{ContactCard, Content, Outcome};
+use crate::media::Draft;
 use crate::store::{Quotable, Said};
 use buffa::{Message as _, MessageField};
 use std::collections::HashMap;
@@ -51,6 +54,7 @@ pub(super) struct Sender {
     pub(super) client: Arc<Client>,
     pub(super) acks: Arc<Acks>,
     pub(super) ack_timeout: Duration,
+    pub(super) files: Files,
 }
 
 impl Sender {
@@ -78,14 +82,21 @@ impl Sender {
             tracing::error!(message = wa_id, %error, "a quoted message does not decode and is left out");
             None
         });
-        let told = self.acks.expect(wa_id);
         let options = SendOptions::default().with_message_id(wa_id);
         let message = match content {
+            Content::Media(media) => {
+                let context = quote.as_ref().map(Quote::context);
+                match self.files.attach(&self.client, media, context).await {
+                    Ok(message) => message,
+                    Err(outcome) => return outcome,
+                }
+            }
             Content::Reaction { message_id, emoji, from_me, participant } => {
                 reaction(chat, message_id, emoji, *from_me, participant.as_deref())
             }
             shown => message(shown, quote.as_ref()),
         };
+        let told = self.acks.expect(wa_id);
         let sent = self.client.send_message_with_options(&to, message, options);
         let outcome = match tokio::time::timeout(self.ack_timeout, async {
             match sent.await {
@@ -104,6 +115,10 @@ impl Sender {
         };
         self.acks.forget(wa_id);
         outcome
+    }
+
+    pub(super) async fn download(&self, remote: &RemoteMedia, draft: &mut Draft) -> Result<(), DownloadError> {
+        media::download(&self.client, remote, draft).await
     }
 
     /// As whom this account writes in a chat: by its other address where the chat is addressed so.
@@ -156,15 +171,15 @@ fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
             ..Default::default()
         },
         Content::Contacts { contacts } => contacts_message(contacts),
+        // As it is quoted; `send` attaches the file.
+        Content::Media(content) => media::preview(content),
         // Neither is a message that somebody quotes; `send` sees to them.
         Content::Reaction { .. } | Content::ReadReceipt { .. } => wa::Message::default(),
         Content::Text { text, mentions, .. } if mentions.is_empty() && quote.is_none() => {
             wa::Message { conversation: Some(text.clone()), ..Default::default() }
         }
         Content::Text { text, mentions, .. } => {
-            let context = quote.map_or_else(Default::default, |quote| {
-                build_quote_context(&quote.wa_id, &quote.author, quote.message.get_base_message())
-            });
+            let context = quote.map_or_else(Default::default, Quote::context);
             let mentioned_jid = mentions.iter().map(|jid| jid.as_str().to_owned()).collect();
             wa::Message {
                 extended_text_message: MessageField::some(wa::message::ExtendedTextMessage {
@@ -222,6 +237,10 @@ struct Quote {
 }
 
 impl Quote {
+    fn context(&self) -> wa::ContextInfo {
+        build_quote_context(&self.wa_id, &self.author, self.message.get_base_message())
+    }
+
     /// `me` is this account, as its own messages in that chat name it.
     fn of(quoted: &Quotable, me: impl FnOnce() -> String) -> Result<Self, buffa::DecodeError> {
         let wa_id = quoted.wa_id.clone();

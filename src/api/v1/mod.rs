@@ -3,6 +3,7 @@
 pub(super) mod devices;
 pub(super) mod events;
 pub(super) mod lifecycle;
+pub(super) mod media;
 pub(super) mod messages;
 pub(super) mod pairing;
 pub(super) mod pipeline;

@@ -4,5 +4,6 @@ mod documentation;
 mod errors;
 mod foreign;
 mod limits;
+mod media;
 mod messages;
 mod webhooks;
