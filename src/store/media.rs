@@ -92,7 +92,8 @@ pub enum NotFetched {
     Failed(MediaFailure),
 }
 
-const COLUMNS: &str = "id, tenant_id, device_id, state, mime, file_name, size, sha256, width, height, seconds, failure, failed_at";
+const COLUMNS: &str =
+    "id, tenant_id, device_id, state, mime, file_name, size, sha256, width, height, seconds, failure, failed_at";
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a media row" };
 /// What of the vault seals descriptors.
 const PURPOSE: &str = "media";
@@ -446,4 +447,218 @@ fn read(row: &Row<'_>) -> Result<MediaRow> {
         dimensions: Dimensions { width: row.get(8)?, height: row.get(9)?, seconds: row.get(10)? },
         failed_at: row.get(12)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::aftermath::Aftermath;
+    use crate::domain::clock::Clock;
+    use crate::domain::device::Observed;
+    use crate::domain::event::{Dropped, Event, EventType};
+    use crate::domain::secret::Secret;
+    use crate::store::{InboxRow, Lease, NewInboxRow, NewKey, Observation, StoreSettings};
+    use crate::telemetry::metrics::Metrics;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    struct World {
+        store: Store,
+        tenant: TenantId,
+        lease: Lease,
+        _folder: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().expect("folder");
+            let settings = StoreSettings {
+                path: folder.path().join("test.db"),
+                readers: 1,
+                batch_time_max: Duration::from_millis(1),
+                batch_requests_max: 1,
+                instance_id: None,
+            };
+            let metrics = Arc::new(Metrics::new().expect("metrics"));
+            let store = Store::open(&settings, &Secret::new("key"), Clock::manual(1_000), metrics).expect("store");
+            let (tenant, lease) = owner(&store, "first").await;
+            Self { store, tenant, lease, _folder: folder }
+        }
+
+        async fn received(&self, wa_id: &str, eager: bool) -> Option<InboxRow> {
+            received(&self.store, &self.tenant, &self.lease, wa_id, eager).await;
+            let waiting = self.store.waiting(&self.tenant, Vec::new(), 10).await.expect("waiting");
+            waiting.rows.into_iter().next()
+        }
+
+        async fn completed(&self, row: &InboxRow, data: Value, dropped: bool, redacted: bool) {
+            let device = Some(self.lease.device.clone());
+            let mut event = Event::new(self.tenant.clone(), device, EventType::MessageReceived, 1_000, data);
+            event.dropped = dropped.then(|| Dropped { by: "a plugin".into(), why: "so".into() });
+            let done = self.store.complete_inbound(row, vec![event], Aftermath::default(), redacted).await;
+            done.expect("completes");
+        }
+
+        async fn states(&self) -> Vec<MediaState> {
+            let tenant = self.tenant.clone();
+            let ids = self.store.db.read(move |conn| {
+                let mut statement = conn.prepare("SELECT id FROM media WHERE tenant_id = ?1")?;
+                let ids = statement.query_map([tenant.as_str()], |row| row.get::<_, String>(0))?;
+                Ok(ids.collect::<rusqlite::Result<Vec<_>>>()?)
+            });
+            let mut states = Vec::new();
+            for id in ids.await.expect("ids") {
+                let id = MediaId::parse(&id).expect("an id");
+                states.push(self.store.media(&self.tenant, &id).await.expect("a row").state);
+            }
+            states
+        }
+    }
+
+    async fn owner(store: &Store, hash: &str) -> (TenantId, Lease) {
+        let key = NewKey { name: "key".into(), hash: hash.into(), scopes: vec![], expires_at: i64::MAX };
+        let tenant = store.create_tenant(TenantId::generate(), "Acme", key).await.expect("tenant").id;
+        let device = store.create_device(&tenant, "desk").await.expect("device").id;
+        let seen = Observation { status: Observed::Connected, error: None, reconnect_attempts: 0 };
+        store.observe_device(&tenant, &device, seen).await.expect("observed");
+        let lease = store.acquire_lease(&tenant, &device).await.expect("lease");
+        (tenant, lease)
+    }
+
+    async fn received(store: &Store, tenant: &TenantId, lease: &Lease, wa_id: &str, eager: bool) {
+        let id = MediaId::generate();
+        let jid = || "62811@s.whatsapp.net".to_owned();
+        let remote = RemoteMedia {
+            kind: MediaKind::Image,
+            direct_path: "/v/a-secret-path".into(),
+            key: vec![7; 32],
+            sha256: vec![1; 32],
+            sealed_sha256: vec![2; 32],
+            size: 9,
+            chat: jid(),
+            sender: jid(),
+            wa_id: wa_id.into(),
+            from_me: false,
+            is_group: false,
+        };
+        let media = NewRemoteMedia {
+            id: id.clone(),
+            mime: "image/png".into(),
+            file_name: None,
+            dimensions: Dimensions::default(),
+            remote,
+        };
+        let row = NewInboxRow {
+            chat: jid(),
+            sender: jid(),
+            wa_id: wa_id.into(),
+            envelope: json!({ "mediaId": id }),
+            message: vec![],
+            media: Some(media),
+        };
+        store.record_inbound(tenant, lease, vec![row], eager).await.expect("recorded");
+    }
+
+    fn of(row: &InboxRow) -> Value {
+        match &row.what {
+            super::super::Incoming::Message { envelope, .. } => envelope.clone(),
+            super::super::Incoming::Event(_) => Value::Null,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_twice_has_one_file() {
+        let world = World::new().await;
+        world.received("3EB0", false).await.expect("a row");
+
+        world.received("3EB0", false).await.expect("the same row");
+
+        assert_eq!(world.states().await, [MediaState::Remote]);
+    }
+
+    #[tokio::test]
+    async fn an_eager_file_is_wanted_when_its_event_is_committed_and_not_before() {
+        let world = World::new().await;
+        let row = world.received("3EB0", true).await.expect("a row");
+        assert_eq!(world.store.due_downloads(10).await.expect("due").len(), 0);
+
+        world.completed(&row, of(&row), false, false).await;
+
+        let due = world.store.due_downloads(10).await.expect("due");
+        assert_eq!((due.len(), due[0].remote.direct_path.as_str()), (1, "/v/a-secret-path"));
+        assert_eq!(world.states().await, [MediaState::Wanted]);
+    }
+
+    #[tokio::test]
+    async fn what_a_tenants_own_file_says_of_its_media_wins() {
+        let world = World::new().await;
+        let says = r#"{"received":"eager","keep_days":2}"#;
+        world
+            .store
+            .db
+            .write(move |tx| Ok(tx.execute("UPDATE tenants SET media = ?1", [says])?))
+            .await
+            .expect("written");
+        let row = world.received("3EB0", false).await.expect("a row");
+
+        world.completed(&row, of(&row), false, false).await;
+
+        assert_eq!(world.states().await, [MediaState::Wanted]);
+        world.store.clock().advance(Duration::from_secs(3 * 86_400));
+        let old = world.store.unlist_old_media(Some(30 * 86_400_000), 10).await.expect("swept");
+        assert_eq!(old.len(), 1, "kept for two days and not for thirty");
+    }
+
+    #[tokio::test]
+    async fn what_a_plugin_dropped_is_not_fetched_and_what_it_replaced_is_gone() {
+        let world = World::new().await;
+        let row = world.received("3EB0", true).await.expect("a row");
+        world.completed(&row, of(&row), true, false).await;
+        assert_eq!(world.states().await, [MediaState::Remote], "dropped");
+        let row = world.received("3EB1", true).await.expect("a row");
+
+        world.completed(&row, json!({ "text": "[picture removed]" }), false, true).await;
+
+        assert_eq!(world.states().await, [MediaState::Remote], "the first alone is left");
+    }
+
+    #[tokio::test]
+    async fn the_files_of_others_are_seen_behind_a_flood_and_an_asked_for_one_comes_first() {
+        let world = World::new().await;
+        for number in 0..20 {
+            received(&world.store, &world.tenant, &world.lease, &format!("3EB0{number}"), true).await;
+        }
+        let waiting = world.store.waiting(&world.tenant, Vec::new(), 50).await.expect("waiting");
+        for row in &waiting.rows {
+            world.completed(row, of(row), false, false).await;
+        }
+        let (other, lease) = owner(&world.store, "second").await;
+        received(&world.store, &other, &lease, "3EB0", false).await;
+        let waiting = world.store.waiting(&other, Vec::new(), 1).await.expect("waiting");
+        let asked = MediaId::parse(of(&waiting.rows[0])["mediaId"].as_str().expect("an id")).expect("an id");
+
+        world.store.want_media(&other, &asked).await.expect("wanted");
+
+        let due = world.store.due_downloads(64).await.expect("due");
+        assert_eq!(due[0].row.id, asked);
+        assert!((2..=9).contains(&due.len()), "{} of one tenant stand in line", due.len());
+    }
+
+    #[tokio::test]
+    async fn what_opens_a_file_is_not_readable_in_the_database() {
+        let world = World::new().await;
+        world.received("3EB0", false).await.expect("a row");
+        world.store.close().await;
+
+        let mut disk = Vec::new();
+        for entry in std::fs::read_dir(world._folder.path()).expect("folder").flatten() {
+            disk.extend(std::fs::read(entry.path()).expect("bytes"));
+        }
+
+        assert!(disk.windows(9).any(|window| window == b"image/png"), "the search finds what is there");
+        for secret in [&b"a-secret-path"[..], &[7; 32]] {
+            assert!(!disk.windows(secret.len()).any(|window| window == secret));
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use super::device::Environment;
 use crate::domain::ids::{DeviceId, MediaId, TenantId};
-use crate::domain::media::{Dimensions, MediaKind, RemoteMedia, UploadedMedia};
+use crate::domain::media::{Dimensions, MediaKind, RemoteMedia, UploadedMedia, settle_kind};
 use crate::domain::outgoing::{MediaContent, Outcome};
 use crate::media::{Draft, KeepError, Media, SealedWriter};
 use crate::store::{MediaRow, MediaState, NewRemoteMedia, Store, StoreError};
@@ -88,6 +88,16 @@ impl Files {
             }
             Err(error) => return Err(Outcome::Unknown { detail: format!("the media could not be read: {error}") }),
         };
+        // The API looks before it accepts; what a plugin sends is looked at here.
+        let mime = content.mime_type.as_deref().unwrap_or(&row.mime);
+        if let Err(why) = settle_kind(Some(content.kind), mime) {
+            return Err(Outcome::Impossible { detail: why.to_string() });
+        }
+        let bytes_max = content.kind.bytes_max();
+        if row.size > bytes_max {
+            let detail = format!("the media has {} bytes, and {} takes {bytes_max}", row.size, content.kind.as_str());
+            return Err(Outcome::Impossible { detail });
+        }
         let began = Instant::now();
         let uploaded = tokio::time::timeout(UPLOAD_TIME_MAX, self.uploaded(client, &row, content.kind)).await;
         let uploaded = uploaded.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
@@ -470,20 +480,33 @@ pub(super) fn take_file(message: &mut wa::Message, origin: impl FnOnce() -> Orig
     }
     let inner = innermost(message);
     if let Some(image) = inner.image_message.as_option_mut() {
-        return taken!(image, MediaKind::Image, |_: &wa::message::ImageMessage| None, |image: &wa::message::ImageMessage| {
-            Dimensions { width: image.width, height: image.height, seconds: None }
-        });
+        return taken!(
+            image,
+            MediaKind::Image,
+            |_: &wa::message::ImageMessage| None,
+            |image: &wa::message::ImageMessage| {
+                Dimensions { width: image.width, height: image.height, seconds: None }
+            }
+        );
     }
     let video = if inner.video_message.is_set() { &mut inner.video_message } else { &mut inner.ptv_message };
     if let Some(video) = video.as_option_mut() {
-        return taken!(video, MediaKind::Video, |_: &wa::message::VideoMessage| None, |video: &wa::message::VideoMessage| {
-            Dimensions { width: video.width, height: video.height, seconds: video.seconds }
-        });
+        return taken!(
+            video,
+            MediaKind::Video,
+            |_: &wa::message::VideoMessage| None,
+            |video: &wa::message::VideoMessage| {
+                Dimensions { width: video.width, height: video.height, seconds: video.seconds }
+            }
+        );
     }
     if let Some(audio) = inner.audio_message.as_option_mut() {
-        return taken!(audio, MediaKind::Audio, |_: &wa::message::AudioMessage| None, |audio: &wa::message::AudioMessage| {
-            Dimensions { seconds: audio.seconds, ..Dimensions::default() }
-        });
+        return taken!(
+            audio,
+            MediaKind::Audio,
+            |_: &wa::message::AudioMessage| None,
+            |audio: &wa::message::AudioMessage| { Dimensions { seconds: audio.seconds, ..Dimensions::default() } }
+        );
     }
     if let Some(document) = inner.document_message.as_option_mut() {
         let name = |document: &wa::message::DocumentMessage| {
@@ -492,9 +515,14 @@ pub(super) fn take_file(message: &mut wa::Message, origin: impl FnOnce() -> Orig
         return taken!(document, MediaKind::Document, name, |_: &wa::message::DocumentMessage| Dimensions::default());
     }
     if let Some(sticker) = inner.sticker_message.as_option_mut() {
-        return taken!(sticker, MediaKind::Sticker, |_: &wa::message::StickerMessage| None, |sticker: &wa::message::StickerMessage| {
-            Dimensions { width: sticker.width, height: sticker.height, seconds: None }
-        });
+        return taken!(
+            sticker,
+            MediaKind::Sticker,
+            |_: &wa::message::StickerMessage| None,
+            |sticker: &wa::message::StickerMessage| {
+                Dimensions { width: sticker.width, height: sticker.height, seconds: None }
+            }
+        );
     }
     None
 }
@@ -570,6 +598,8 @@ mod tests {
         message.image_message.get_or_insert_default().file_enc_sha256 = None;
         assert!(take_file(&mut message, origin).is_none());
         assert_eq!(message.image_message.as_option().expect("an image").media_key, None);
-        assert!(take_file(&mut wa::Message { conversation: Some("hi".into()), ..Default::default() }, origin).is_none());
+        assert!(
+            take_file(&mut wa::Message { conversation: Some("hi".into()), ..Default::default() }, origin).is_none()
+        );
     }
 }

@@ -135,3 +135,20 @@ async fn page(gateway: &Tenant, what: &str, query: &str) -> (Value, Option<Strin
     assert_eq!(status, 200, "{body}");
     (body["data"].clone(), body["data"]["nextCursor"].as_str().map(str::to_owned))
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_reads_a_received_file_to_its_end() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &UPLOADS);
+    let phones = Phones::of(&simulator);
+    serving(&gateway).await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let media = json!({ "kind": "document", "size": 2_500_000, "caption": "a plan", "mime": "application/x-plan" });
+
+    phones
+        .post(&format!("/accounts/{contact}/messages"), json!({ "to": gateway.info["devicePhone"], "media": media }))
+        .await;
+
+    let event = told(&gateway, "message.received", |event| event["payload"]["type"] == "document").await;
+    assert_eq!(event["payload"]["caption"], "(2500000 bytes read)", "{event}");
+}

@@ -13,8 +13,11 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// A body of parts: name, for a file its name and type, content. And the header that announces it.
-pub fn form(parts: &[(&str, Option<(&str, &str)>, &[u8])]) -> (String, Vec<u8>) {
+/// One part of a form: name, for a file its name and type, content.
+pub type Part<'a> = (&'a str, Option<(&'a str, &'a str)>, &'a [u8]);
+
+/// A body of parts, behind the header that announces it.
+pub fn form(parts: &[Part<'_>]) -> (String, Vec<u8>) {
     const BOUNDARY: &str = "a-line-that-no-file-has";
     let mut body = Vec::new();
     for (name, file, content) in parts {

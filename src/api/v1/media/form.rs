@@ -9,6 +9,7 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// The part that is the file.
 pub(in crate::api::v1) const FILE: &str = "file";
@@ -16,6 +17,8 @@ pub(in crate::api::v1) const FILE: &str = "file";
 const FIELDS_MAX: usize = 32;
 /// Bytes of one of them; more is 413.
 const FIELD_BYTES_MAX: usize = 1 << 20;
+/// Without a byte of the form.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
 
 pub(in crate::api::v1) struct Form {
     pub(in crate::api::v1) fields: Fields,
@@ -32,7 +35,7 @@ impl Form {
         let no_form = |_| ApiError::UnsupportedMediaType("send multipart/form-data with a part \"file\"");
         let mut form = Multipart::from_request(request, api).await.map_err(no_form)?;
         let (mut fields, mut file) = (Map::new(), None);
-        while let Some(part) = form.next_field().await.map_err(|error| broken(&error))? {
+        while let Some(part) = in_time(form.next_field()).await? {
             let name = part.name().unwrap_or_default().to_owned();
             if name == FILE {
                 if file.is_some() {
@@ -60,7 +63,7 @@ async fn saved<S>(api: &Api, device: &OwnDevice<S>, mut part: Field<'_>) -> Resu
         ..Claim::default()
     };
     let mut draft = api.media.draft(&device.tenant.id, device.id()).await?;
-    while let Some(piece) = part.chunk().await.map_err(|error| broken(&error))? {
+    while let Some(piece) = in_time(part.chunk()).await? {
         draft.write(piece).await?;
     }
     Ok((draft, claim))
@@ -69,7 +72,7 @@ async fn saved<S>(api: &Api, device: &OwnDevice<S>, mut part: Field<'_>) -> Resu
 /// A form knows texts alone: `true` and `false` are what they are called.
 async fn read(mut part: Field<'_>) -> Result<Value, ApiError> {
     let mut all = Vec::new();
-    while let Some(piece) = part.chunk().await.map_err(|error| broken(&error))? {
+    while let Some(piece) = in_time(part.chunk()).await? {
         if all.len() + piece.len() > FIELD_BYTES_MAX {
             return Err(ApiError::PayloadTooLarge);
         }
@@ -82,6 +85,13 @@ async fn read(mut part: Field<'_>) -> Result<Value, ApiError> {
         "false" => Value::Bool(false),
         _ => Value::String(text),
     })
+}
+
+/// A client that stops in the middle does not keep its place.
+async fn in_time<T>(reading: impl Future<Output = Result<T, MultipartError>>) -> Result<T, ApiError> {
+    let read = tokio::time::timeout(SILENCE_TIME_MAX, reading).await;
+    let read = read.map_err(|_| ApiError::UpstreamTimeout("the rest of the form did not come in time"))?;
+    read.map_err(|error| broken(&error))
 }
 
 fn broken(error: &MultipartError) -> ApiError {

@@ -188,7 +188,7 @@ enum Source {
     Url(Url),
     Bytes(Bytes),
     Id(MediaId),
-    Brought(Draft, Claim),
+    Brought(Box<Draft>, Claim),
 }
 
 /// What was asked for.
@@ -253,7 +253,7 @@ async fn read(
         mime = mime.take().or(type_);
         Source::Bytes(bytes)
     });
-    let brought = file.map(|(draft, claim)| Source::Brought(draft, claim));
+    let brought = file.map(|(draft, claim)| Source::Brought(Box::new(draft), claim));
     let source = [url, id, bytes, brought].into_iter().flatten().next();
     fields.finish()?;
     let (Some(chat), Some(source)) = (to, source) else { return Err(ApiError::field("body", "is incomplete")) };
@@ -350,7 +350,7 @@ async fn kept(api: &Api, device: &OwnDevice<Sends>, asked: &Asked, source: Sourc
             let row = api.store.media(tenant, &id).await.map_err(no_media)?;
             return here(api, tenant, row).await;
         }
-        Source::Brought(draft, claim) => (draft, claim),
+        Source::Brought(draft, claim) => (*draft, claim),
         Source::Bytes(bytes) => {
             let mut draft = api.media.draft(tenant, device.id()).await?;
             draft.write(bytes).await?;
