@@ -206,3 +206,30 @@ async fn what_a_kill_leaves_of_an_upload_is_gone_after_the_next_start() {
     assert_eq!(status, 200, "{kept}");
     assert_eq!(files(&media).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_thirty_first_file_of_a_minute_is_refused_and_neither_a_refusal_nor_a_repeat_costs_anything() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let flags = ["--limits", "--set", "limits.tenant=off"];
+    let gateway = Gateway::start_with(folder.path(), &simulator, &flags);
+    let path = gateway.device("/messages/media");
+    let send = async |key: &str, buffer: &str| {
+        let body = json!({ "to": gateway.info["contactPhone"], "mediaBuffer": buffer });
+        gateway.request("POST", &path).header("idempotency-key", key).json(&body).send().await.unwrap()
+    };
+    let (picture, left) = (BASE64.encode(png(100)), |answer: &reqwest::Response| {
+        answer.headers()["x-ratelimit-remaining"].to_str().unwrap().to_owned()
+    });
+
+    for number in 1..=30 {
+        let answer = send(&format!("key {number}"), &picture).await;
+        assert_eq!((answer.status().as_u16(), left(&answer)), (200, (30 - number).to_string()));
+        assert_eq!(send("wrong", "no base64!").await.status().as_u16(), 400);
+    }
+
+    let refused = send("key 31", &picture).await;
+    assert_eq!((refused.status().as_u16(), left(&refused).as_str()), (429, "0"));
+    let text = json!({ "to": gateway.info["contactPhone"], "text": "a window of its own" });
+    let (status, _) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&text)).await;
+    assert_eq!(status, 200);
+}

@@ -290,7 +290,8 @@ async fn a_file_that_is_not_what_it_is_said_to_be_is_refused() {
     let database = rusqlite::Connection::open(crate::support::database()).unwrap();
     let tenant = text(&gateway.info["tenantId"]);
     until("the refused files to go", async || {
-        let left = database.query_row("SELECT count(*) FROM media WHERE tenant_id = ?1", [&tenant], |row| row.get::<_, i64>(0));
+        let left = database
+            .query_row("SELECT count(*) FROM media WHERE tenant_id = ?1", [&tenant], |row| row.get::<_, i64>(0));
         (left.unwrap() == 0).then_some(())
     })
     .await;
@@ -389,4 +390,30 @@ async fn a_file_goes_when_it_is_deleted_but_not_while_a_message_waits_for_it() {
     assert_eq!(answer(gateway.request("DELETE", &path)).await.0, 204);
     assert_eq!(answer(gateway.request("GET", &path)).await.0, 404);
     assert_eq!(answer(gateway.request("DELETE", &path)).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_at_whatsapp_waits_for_its_device_and_is_fetched_when_that_is_back() {
+    let gateway = quiet().await;
+    let (picture, contact) = (png(2_000), text(&gateway.info["contactPhone"]));
+    let media = json!({ "kind": "document", "data": BASE64.encode(&picture), "file_name": "../a plan.png" });
+    let write = json!({ "to": gateway.info["devicePhone"], "media": media });
+    let id = text(&gateway.phones().post(&format!("/accounts/{contact}/messages"), write).await["id"]);
+    let told = received(&gateway, &id).await;
+    assert_eq!(told["fileName"], "../a plan.png", "as it was sent");
+    answer(gateway.request("POST", &gateway.device("/stop"))).await;
+
+    let (status, refused) = answer(gateway.request("GET", &text(&told["mediaUrl"]))).await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("DEVICE_NOT_CONNECTED")));
+
+    answer(gateway.request("POST", &gateway.device("/start"))).await;
+    let response = until("the device to be back", async || {
+        let response = gateway.request("GET", &text(&told["mediaUrl"])).send().await.unwrap();
+        (response.status() == 200).then_some(response)
+    })
+    .await;
+    let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+    assert!(disposition.contains("filename=\"a plan.png\""), "{disposition}");
+    assert_eq!(response.headers()["content-type"], "image/png", "what it is, whatever it was called");
+    assert_eq!(&response.bytes().await.unwrap()[..], &picture[..]);
 }
