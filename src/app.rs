@@ -4,6 +4,7 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::egress::Egress;
+use crate::media::{KeepError, Media};
 use crate::plugins::{self, EngineError, Plugins};
 use crate::store::{OpenError, Store};
 use crate::supervisor::Supervisor;
@@ -33,6 +34,8 @@ pub enum StartError {
     Plugins(#[from] EngineError),
     #[error(transparent)]
     Tenants(#[from] FolderError),
+    #[error("cannot use the media folder: {0}; set media.folder to one that can be written")]
+    Media(#[from] KeepError),
     #[error("cannot read the store: {0}")]
     Read(#[from] crate::store::StoreError),
 }
@@ -64,9 +67,11 @@ impl App {
         let clock = Clock::system();
         let store = Store::open(&settings.store, &settings.master_key, clock, metrics.clone())?;
         let egress = Egress::new(settings.egress).map_err(|error| StartError::Tls(error.to_string()))?;
+        let media = Media::open(store.clone(), settings.media, metrics.clone()).await?;
         let plugins = Plugins::start(&settings.plugins, store.clone(), egress.clone(), metrics.clone())?;
+        let plugins = plugins.with_library(media.clone());
         plugins.load_all().await?;
-        let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone());
+        let directory = Directory::new(store.clone(), settings.whatsapp, metrics.clone(), media.clone());
         let ground = Ground {
             folder: settings.tenants.folder,
             plugins_folder: settings.tenants.plugins_folder,
@@ -83,6 +88,7 @@ impl App {
             plugins.clone(),
             tenants.clone(),
             egress.clone(),
+            media.clone(),
             metrics.clone(),
             supervisor.clone(),
             settings.api,
@@ -108,6 +114,13 @@ impl App {
                 let (store, directory, metrics) = (store.clone(), directory.clone(), metrics.clone());
                 move |stop| outbound::run(store.clone(), directory.clone(), metrics.clone(), stop)
             }),
+            supervisor.keep("media downloads", {
+                let (store, directory, media, metrics) =
+                    (store.clone(), directory.clone(), media.clone(), metrics.clone());
+                move |stop| {
+                    inbound::run_downloads(store.clone(), directory.clone(), media.clone(), metrics.clone(), stop)
+                }
+            }),
             supervisor.keep("webhooks", {
                 let (store, plugins, settings) = (store.clone(), plugins.clone(), settings.webhooks);
                 move |stop| {
@@ -120,7 +133,7 @@ impl App {
             }),
             supervisor.keep("clean", {
                 let keep = settings.idempotency_keep;
-                move |stop| clean(store.clone(), keep, stop)
+                move |stop| clean(store.clone(), media.clone(), keep, stop)
             }),
             supervisor.keep("leases", move |stop| {
                 let directory = directory.clone();
@@ -180,7 +193,7 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
+async fn clean(store: Store, media: Media, keep: Duration, stop: CancellationToken) {
     loop {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
@@ -188,6 +201,9 @@ async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
         }
         if let Err(error) = store.sweep_plugins().await {
             tracing::error!(%error, "what plugins kept too long was not forgotten");
+        }
+        if let Err(error) = media.sweep().await {
+            tracing::error!(%error, "media that have had their time were not removed");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -209,7 +209,7 @@ pub(super) fn not_of_a_file(what: &str, name: Option<&str>, managed_by: &str) ->
     Err(ApiError::Conflict(format!("{what} {name:?} is managed by {managed_by:?}; change it there")))
 }
 
-async fn name_in_path(parts: &mut Parts, name: &str) -> Result<String, ApiError> {
+pub(super) async fn name_in_path(parts: &mut Parts, name: &str) -> Result<String, ApiError> {
     let Path(mut names) = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await?;
     names.remove(name).ok_or_else(|| ApiError::Internal(format!("the route has no {{{name}}}")))
 }

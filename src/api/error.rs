@@ -2,12 +2,14 @@
 
 use super::limits::Standing;
 use super::request::request_id;
+use crate::domain::media::Mismatch;
+use crate::media::KeepError;
 use crate::outbound::accept::AcceptError;
-use crate::plugins::{KeepError, NotAPlugin, PluginsError};
+use crate::plugins::{self, NotAPlugin, PluginsError};
 use crate::store::StoreError;
 use crate::whatsapp::{AccountError, DirectoryError};
 use axum::Json;
-use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -57,6 +59,14 @@ pub enum ApiError {
     Conflict(String),
     IdempotencyMismatch,
     PayloadTooLarge,
+    /// A received file that cannot be had any more.
+    MediaUnavailable(&'static str),
+    /// Nothing of a file of this many bytes lies in the range.
+    RangeNotSatisfiable {
+        size: u64,
+    },
+    /// The file is not what it is said to be, or not what the message takes.
+    WrongMedia(Mismatch),
     /// What the route takes instead.
     UnsupportedMediaType(&'static str),
     /// A plugin of the tenant refused the message.
@@ -78,7 +88,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code with its status, for the documentation and its test.
-    pub const CODES: [(&'static str, u16); 18] = [
+    pub const CODES: [(&'static str, u16); 20] = [
         ("UNAUTHORIZED", 401),
         ("INVALID_API_KEY", 401),
         ("INVALID_MASTER_KEY", 401),
@@ -91,6 +101,8 @@ impl ApiError {
         ("IDEMPOTENCY_MISMATCH", 409),
         ("PAYLOAD_TOO_LARGE", 413),
         ("UNSUPPORTED_MEDIA_TYPE", 415),
+        ("MEDIA_UNAVAILABLE", 410),
+        ("RANGE_NOT_SATISFIABLE", 416),
         ("PLUGIN_REJECTED", 422),
         ("RATE_LIMIT_EXCEEDED", 429),
         ("NOT_SUPPORTED", 501),
@@ -121,7 +133,9 @@ impl ApiError {
             Self::Conflict(_) => "CONFLICT",
             Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-            Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
+            Self::MediaUnavailable(_) => "MEDIA_UNAVAILABLE",
+            Self::RangeNotSatisfiable { .. } => "RANGE_NOT_SATISFIABLE",
+            Self::UnsupportedMediaType(_) | Self::WrongMedia(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::PluginRejected { .. } => "PLUGIN_REJECTED",
             Self::RateLimited(_) | Self::Throttled(_) => "RATE_LIMIT_EXCEEDED",
             Self::NotSupported(_) => "NOT_SUPPORTED",
@@ -141,7 +155,11 @@ impl ApiError {
             Self::Unauthorized => "give an API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\"".into(),
             Self::InvalidApiKey => "the API key is not valid, was revoked, or has expired".into(),
             Self::InvalidMasterKey => "give the master password as \"X-Master-Key: <password>\"".into(),
-            Self::Forbidden(why) | Self::DeviceNotConnected(why) => (*why).into(),
+            Self::Forbidden(why) | Self::DeviceNotConnected(why) | Self::MediaUnavailable(why) => (*why).into(),
+            Self::RangeNotSatisfiable { size } => {
+                format!("the file has {size} bytes, and none of them lie in the range")
+            }
+            Self::WrongMedia(why) => why.to_string(),
             Self::MissingScope(scope) => format!("the API key lacks the scope {scope:?}"),
             Self::Validation(_) => "the request has fields that need correction; see details".into(),
             Self::NotFound(what) => format!("no such {what}"),
@@ -178,6 +196,11 @@ impl IntoResponse for ApiError {
             Self::PayloadTooLarge => {
                 // The rest of the body is not read, so the connection ends here; a client must not send another request on it.
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                None
+            }
+            Self::RangeNotSatisfiable { size } => {
+                let place = HeaderValue::try_from(format!("bytes */{size}"));
+                headers.insert(CONTENT_RANGE, place.unwrap_or(HeaderValue::from_static("bytes */*")));
                 None
             }
             Self::RateLimited(standing) => {
@@ -262,12 +285,25 @@ fn named(line: &str) -> FieldError {
     FieldError { field: field.to_owned(), message: message.to_owned() }
 }
 
+impl From<plugins::KeepError> for ApiError {
+    fn from(error: plugins::KeepError) -> Self {
+        match error {
+            plugins::KeepError::NotAPlugin(NotAPlugin::TooLarge) => Self::PayloadTooLarge,
+            plugins::KeepError::NotAPlugin(why) => Self::field("component", why.to_string()),
+            plugins::KeepError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<KeepError> for ApiError {
     fn from(error: KeepError) -> Self {
         match error {
-            KeepError::NotAPlugin(NotAPlugin::TooLarge) => Self::PayloadTooLarge,
-            KeepError::NotAPlugin(why) => Self::field("component", why.to_string()),
+            KeepError::TooLarge { .. } => Self::PayloadTooLarge,
+            KeepError::TenantFull { .. } => Self::Conflict(error.to_string()),
+            KeepError::Mismatch(Mismatch::Syntax) => Self::field("mimeType", Mismatch::Syntax.to_string()),
+            KeepError::Mismatch(why) => Self::WrongMedia(why),
             KeepError::Store(error) => error.into(),
+            KeepError::OtherHash | KeepError::Disk(_) => Self::Internal(format!("{error}: {error:?}")),
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -21,24 +22,41 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let kind = content_type(&request);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(failed) if failed.status() == 413 => ApiError::PayloadTooLarge,
             _ => ApiError::field("body", "could not be read"),
         })?;
-        if bytes.is_empty() {
-            return Ok(Self::of(Map::new()));
-        }
-        let is_json = kind.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
-        if !is_json {
-            return Err(ApiError::UnsupportedMediaType("send JSON with \"Content-Type: application/json\""));
-        }
-        Self::from_json("body", &bytes)
+        Self::from_body(kind.as_deref(), &bytes)
     }
 }
 
+pub(super) fn content_type(request: &Request) -> Option<String> {
+    request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase)
+}
+
 impl Fields {
-    fn of(object: Map<String, Value>) -> Self {
+    /// A body of at most `bytes_max` bytes, for a route that takes more than others.
+    pub(super) async fn read(request: Request, bytes_max: usize) -> Result<Self, ApiError> {
+        let kind = content_type(&request);
+        let bytes = axum::body::to_bytes(request.into_body(), bytes_max).await.map_err(|error| {
+            let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>());
+            if too_large { ApiError::PayloadTooLarge } else { ApiError::field("body", "could not be read") }
+        })?;
+        Self::from_body(kind.as_deref(), &bytes)
+    }
+
+    fn from_body(kind: Option<&str>, bytes: &[u8]) -> Result<Self, ApiError> {
+        if bytes.is_empty() {
+            return Ok(Self::of(Map::new()));
+        }
+        if kind.is_some_and(|kind| !kind.contains("json")) {
+            return Err(ApiError::UnsupportedMediaType("send JSON with \"Content-Type: application/json\""));
+        }
+        Self::from_json("body", bytes)
+    }
+
+    pub(super) fn of(object: Map<String, Value>) -> Self {
         Self { object, errors: Vec::new(), within: String::new() }
     }
 
@@ -140,6 +158,18 @@ impl Fields {
             Some(_) => self.wrong(field, "must be a text"),
         }
         None
+    }
+
+    /// A text of any length, taken out of the body: it is not held twice.
+    pub(super) fn taken(&mut self, field: &str) -> Option<String> {
+        match self.object.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(_) => {
+                self.wrong(field, "must be a text");
+                None
+            }
+        }
     }
 
     /// A text that `parse` understands; its error says what is wrong.

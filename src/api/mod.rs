@@ -25,6 +25,7 @@ pub use serve::{ServeSettings, serve};
 
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
+use crate::media::Media;
 use crate::plugins::Plugins;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -49,11 +50,14 @@ pub struct Api {
     pub plugins: Plugins,
     pub tenants: Tenants,
     pub egress: Egress,
+    pub media: Media,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
     limits: Arc<Limits>,
     /// Places for components that are brought.
     uploads: Arc<Semaphore>,
+    /// Places for bodies that are larger than others and held in memory.
+    large_bodies: Arc<Semaphore>,
     supervisor: Supervisor,
     draining: Arc<AtomicBool>,
 }
@@ -87,6 +91,8 @@ pub struct UploadSettings {
 
 /// Components that are read and compiled at once; for one more there is no room, 503.
 const UPLOADS_AT_ONCE_MAX: usize = 2;
+/// Files within JSON that are read at once; for one more there is no room, 503.
+const LARGE_BODIES_AT_ONCE_MAX: usize = 4;
 
 impl ApiSettings {
     fn trusts(&self, address: IpAddr) -> bool {
@@ -102,6 +108,7 @@ impl Api {
         plugins: Plugins,
         tenants: Tenants,
         egress: Egress,
+        media: Media,
         metrics: Arc<Metrics>,
         supervisor: Supervisor,
         settings: ApiSettings,
@@ -109,8 +116,23 @@ impl Api {
         let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
         let settings = Arc::new(settings);
         let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
+        let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES_AT_ONCE_MAX));
         let draining = Arc::default();
-        Self { store, directory, plugins, tenants, egress, metrics, settings, limits, uploads, supervisor, draining }
+        Self {
+            store,
+            directory,
+            plugins,
+            tenants,
+            egress,
+            media,
+            metrics,
+            settings,
+            limits,
+            uploads,
+            large_bodies,
+            supervisor,
+            draining,
+        }
     }
 
     /// From now on /ready says no, so that a load balancer looks elsewhere.

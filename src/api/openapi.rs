@@ -16,8 +16,9 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("Messages", "Sending, and what became of it."),
+    ("Media", "Files: brought to be sent, or received."),
     ("Devices", "Linked WhatsApp accounts."),
     ("Pairing", "Linking a device to an account."),
     ("Groups", "Groups of a linked account."),

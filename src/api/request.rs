@@ -3,6 +3,7 @@
 
 use super::Api;
 use super::error::ApiError;
+use super::fields;
 use super::limits::Standing;
 use super::serve::Peer;
 use axum::extract::{MatchedPath, Request, State};
@@ -126,7 +127,9 @@ pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next
     let method = known_method(request.method());
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = matched.unwrap_or_else(|| "unmatched".to_owned());
-    let response = match tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)).await {
+    let is_form = fields::content_type(&request).is_some_and(|type_| type_.starts_with("multipart/"));
+    let time_max = if is_form { FORM_TIME_MAX } else { REQUEST_TIME_MAX };
+    let response = match tokio::time::timeout(time_max, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::UpstreamTimeout("the request took too long; ask for its outcome before repeating it")
             .into_response(),
@@ -139,6 +142,8 @@ pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next
 
 /// From the end of its head to the head of its answer. Longer than the longest wait a route promises (a pairing code).
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
+/// For a form, which may carry a large file over a slow line; who sends nothing for a while is cut off sooner.
+const FORM_TIME_MAX: Duration = Duration::from_secs(1_800);
 
 /// A client can invent methods, and each would make a series of its own in the metrics.
 fn known_method(method: &Method) -> &'static str {

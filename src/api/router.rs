@@ -49,7 +49,10 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::messages::interactive::send))
         .routes(routes!(v1::messages::edit::send, v1::messages::delete::send))
         .routes(routes!(v1::messages::poll::read))
+        .merge(media_messages())
         .routes(routes!(v1::messages::status::read))
+        .routes(routes!(v1::media::upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(v1::media::read, v1::media::remove))
         .routes(routes!(v1::events::list))
         .routes(routes!(v1::events::of_tenant))
         .routes(routes!(v1::events::replay))
@@ -114,6 +117,18 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(missing::exceptions))
         .routes(routes!(missing::business_profile))
         .routes(routes!(missing::catalog))
+}
+
+/// Messages with files. Their bodies are bounded where they are read: a file by what the gateway takes, the rest by less.
+fn media_messages() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(v1::messages::media::send))
+        .routes(routes!(v1::messages::media::image))
+        .routes(routes!(v1::messages::media::video))
+        .routes(routes!(v1::messages::media::audio))
+        .routes(routes!(v1::messages::media::document))
+        .routes(routes!(v1::messages::media::sticker))
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// The routes that the API document describes, and the document.

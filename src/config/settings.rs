@@ -6,6 +6,7 @@ use crate::domain::allowance::SendKind;
 use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
+use crate::media::MediaSettings;
 use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
 use crate::store::StoreSettings;
 use crate::telemetry::logs::{Format, LogSettings};
@@ -31,6 +32,7 @@ pub struct Settings {
     pub whatsapp: WhatsappSettings,
     pub webhooks: DeliverySettings,
     pub egress: EgressSettings,
+    pub media: MediaSettings,
     pub plugins: EngineSettings,
     pub tenants: TenantsSettings,
     pub idempotency_keep: Duration,
@@ -103,6 +105,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             connect_timeout: t.seconds("webhooks.connect_timeout_s", 0.1..=60.0),
             answer_bytes_max: size(t, "webhooks.answer_bytes_max", 0..=16 << 20),
         },
+        media: media(t),
         plugins: EngineSettings {
             cache: Some(t.text("plugins.cache")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
             pool_instances: u32::try_from(t.whole("plugins.pool_instances", 1..=100_000)).unwrap_or(1),
@@ -132,6 +135,25 @@ fn host(tree: &mut Tree) -> IpAddr {
 
 fn port(tree: &mut Tree) -> u16 {
     u16::try_from(tree.whole("server.port", 0..=u64::from(u16::MAX))).unwrap_or(0)
+}
+
+fn media(tree: &mut Tree) -> MediaSettings {
+    const DAY_S: u64 = 86_400;
+    let folder = tree.text("media.folder");
+    let beside = PathBuf::from(tree.text("store.path")).with_file_name("media");
+    let received = tree.text("media.received");
+    if !["lazy", "eager"].contains(&received.as_str()) {
+        tree.wrong("media.received", "must be lazy or eager");
+    }
+    MediaSettings {
+        folder: if folder.is_empty() { beside } else { PathBuf::from(folder) },
+        file_bytes_max: tree.whole("media.file_bytes_max", 1_024..=2_u64 << 30),
+        tenant_bytes_max: tree.whole("media.tenant_bytes_max", 1_024..=1_u64 << 50),
+        keep: tree.whole_or_off("media.keep_days", 1..=36_500).map(|days| Duration::from_secs(days * DAY_S)),
+        eager: received == "eager",
+        downloads_at_once: size(tree, "media.downloads_at_once", 1..=64),
+        fetch_timeout: tree.seconds("media.fetch_timeout_s", 1.0..=120.0),
+    }
 }
 
 /// From the key itself, or from a file (a mounted secret); not from both.

@@ -37,8 +37,16 @@ fn parse(prefix: &'static str, text: &str) -> Result<String, InvalidId> {
     if digits.len() == ID_HEX_DIGITS && hex { Ok(text.to_owned()) } else { Err(InvalidId { prefix }) }
 }
 
+/// An identifier that says nothing of its time: all of it is chance, so that knowing some helps nobody to guess another.
+fn unguessable(prefix: &str) -> String {
+    format!("{prefix}{}", hex::encode(rand::random::<[u8; ID_HEX_DIGITS / 2]>()))
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        id!($(#[$doc])* $name, $prefix, generate);
+    };
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $generate:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -48,9 +56,9 @@ macro_rules! id {
         impl $name {
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new identifier; later ones sort behind earlier ones, to the millisecond.
+            /// A new identifier. Later ones sort behind earlier ones, to the millisecond, unless they are unguessable.
             pub fn generate() -> Self {
-                Self(generate($prefix))
+                Self($generate($prefix))
             }
 
             /// The identifier of what these parts name at this time; always the same one.
@@ -124,6 +132,10 @@ id!(
     /// A line of the audit log.
     AuditId, "audit_"
 );
+id!(
+    /// A media file of a tenant. Unguessable: it stands in addresses that people hand around.
+    MediaId, "media_", unguessable
+);
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +154,14 @@ mod tests {
         assert!(TenantId::parse("tenant_12").is_err());
         assert!(TenantId::parse(&format!("tenant_{}", "G".repeat(32))).is_err());
         assert!(TenantId::parse(&format!("tenant_{}", "A".repeat(32))).is_err());
+    }
+
+    #[test]
+    fn a_media_id_carries_no_time() {
+        let (one, other) = (MediaId::generate(), MediaId::generate());
+        let shared = one.as_str().bytes().zip(other.as_str().bytes()).take_while(|(a, b)| a == b).count();
+        assert!(shared < MediaId::PREFIX.len() + 8, "{one} and {other} begin alike");
+        assert_eq!(MediaId::parse(one.as_str()), Ok(one));
     }
 
     #[test]

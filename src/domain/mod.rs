@@ -8,6 +8,7 @@
 //! - **chat**: a conversation of a device, with one contact or a group; named by its JID.
 //! - **contact**: a person on WhatsApp; may be known by phone number, by lid, or by both.
 //! - **message**: one WhatsApp message, coming in (inbox) or going out (outbox).
+//! - **media**: a file of a tenant: uploaded, sent, or received with a message.
 //! - **event**: one thing that happened, a row of the append-only event log.
 //! - **webhook**: a tenant's HTTP endpoint and the event types it wants.
 //! - **delivery**: one event to one webhook; **attempt**: one HTTP request of a delivery.
@@ -31,6 +32,7 @@ pub mod group;
 pub mod ids;
 pub mod interactive;
 pub mod jid;
+pub mod media;
 pub mod moment;
 pub mod outgoing;
 pub mod poll;

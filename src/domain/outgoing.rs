@@ -1,8 +1,10 @@
 //! A message on its way out: what it carries and the states it passes.
 
 use crate::domain::clock::UnixMs;
+use crate::domain::ids::MediaId;
 use crate::domain::interactive::Interactive;
 use crate::domain::jid::ChatId;
+use crate::domain::media::MediaKind;
 use crate::domain::poll::Poll;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,7 @@ pub enum Content {
     Contacts {
         contacts: Vec<ContactCard>,
     },
+    Media(MediaContent),
     Reaction {
         /// WhatsApp's id of the message that is reacted to.
         message_id: String,
@@ -104,6 +107,27 @@ pub struct LinkPreview {
     pub description: Option<String>,
 }
 
+/// A file of the tenant's, and how it is shown. The file's type and size are those of its row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaContent {
+    pub media_id: MediaId,
+    pub kind: MediaKind,
+    /// In place of the file's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// Sound that is shown as a voice note.
+    #[serde(default)]
+    pub ptt: bool,
+    #[serde(default)]
+    pub view_once: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted_message_id: Option<String>,
+}
+
 /// One contact that is shared, as a vCard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCard {
@@ -132,6 +156,7 @@ impl Content {
             Self::Text { .. } => "text",
             Self::Location { .. } => "location",
             Self::Contacts { .. } => "contact",
+            Self::Media(media) => media.kind.as_str(),
             Self::Reaction { .. } => "reaction",
             Self::Poll(_) => "poll",
             Self::Interactive(_) => "interactive",
@@ -152,12 +177,21 @@ impl Content {
         matches!(self, Self::Edit { .. } | Self::Delete { .. })
     }
 
+    /// The file it shows.
+    pub fn media(&self) -> Option<&MediaId> {
+        match self {
+            Self::Media(media) => Some(&media.media_id),
+            _ => None,
+        }
+    }
+
     /// The id, ours or WhatsApp's, of the message it quotes.
     pub fn quotes(&self) -> Option<&str> {
         match self {
             Self::Text { quoted_message_id, .. } | Self::Location { quoted_message_id, .. } => {
                 quoted_message_id.as_deref()
             }
+            Self::Media(media) => media.quoted_message_id.as_deref(),
             _ => None,
         }
     }

@@ -69,6 +69,25 @@ pub struct Answer {
     pub cut: bool,
 }
 
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct Opened(reqwest::Response);
+
+impl Opened {
+    pub fn status(&self) -> u16 {
+        self.0.status().as_u16()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, EgressError> {
+        self.0.chunk().await.map_err(EgressError::Exchange)
+    }
+}
+
 /// Cheap to clone; connections are reused.
 #[derive(Clone)]
 pub struct Egress {
@@ -141,6 +160,17 @@ impl Egress {
     /// Bytes of an answer that are read where nobody asks for a figure of their own.
     pub fn answer_bytes_max(&self) -> usize {
         self.settings.answer_bytes_max
+    }
+
+    /// Gets a file, piece by piece: how many it reads and how long it waits is the caller's to bound. A redirect is an answer
+    /// here too.
+    pub async fn open(&self, url: &Url) -> Result<Opened, EgressError> {
+        let url = self.check_url(url.as_str())?;
+        let outgoing = match self.stand_in {
+            None => self.client.get(url),
+            Some(server) => self.client.get(format!("http://{server}/")).header(STANDS_FOR, url.as_str()),
+        };
+        Ok(Opened(outgoing.send().await.map_err(failure)?))
     }
 
     pub async fn exchange(&self, request: Request) -> Result<Answer, EgressError> {

@@ -6,7 +6,7 @@
 
 use crate::domain::ids::DeviceId;
 use crate::domain::outgoing::{Content, Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
-use crate::store::{OutboxRow, Quotable, Settled, Store, StoreError};
+use crate::store::{OutboxRow, Quotable, Said, Settled, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::{Along, Connected, Directory};
 use futures_util::StreamExt;
@@ -166,7 +166,13 @@ impl Lane {
                 let chats = [from.clone(), from.clone()];
                 let source = self.store.quotable(&row.tenant, &row.device, chats, message_id).await.map_err(unread)?;
                 let gone = || Outcome::Impossible { detail: "the message to forward is not kept any more".into() };
-                along.forwarded = Some(source.ok_or_else(gone)?);
+                let source = source.ok_or_else(gone)?;
+                if matches!(source.said, Said::Received { .. }) {
+                    let (chat, id) = (from.clone(), message_id.clone());
+                    let file = self.store.received_file(&row.tenant, &row.device, chat, id).await;
+                    along.file = file.map_err(unread)?;
+                }
+                along.forwarded = Some(source);
             }
             Content::Edit { until, .. } if *until < self.store.clock().now_ms() => {
                 let detail = "whatsapp's 15 minutes for an edit were over before it could be sent";

@@ -5,9 +5,13 @@ use super::bindings::types::{self, Content as WitContent, Sendable};
 use super::bindings::{inbound, outbound};
 use super::instance::cut;
 use crate::domain::event::Event;
+use crate::domain::ids::MediaId;
 use crate::domain::interactive::Interactive;
 use crate::domain::jid::{ChatId, PhoneNumber};
-use crate::domain::outgoing::{CONTACTS_MAX, ContactCard, Content, EMOJI_CHARS_MAX, MENTIONS_MAX, TEXT_CHARS_MAX};
+use crate::domain::media::{CAPTION_CHARS_MAX, MediaKind};
+use crate::domain::outgoing::{
+    CONTACTS_MAX, ContactCard, Content, EMOJI_CHARS_MAX, MENTIONS_MAX, MediaContent, TEXT_CHARS_MAX,
+};
 use crate::domain::poll::{OPTION_CHARS_MAX, OPTIONS_MAX, OPTIONS_MIN, Poll, QUESTION_CHARS_MAX};
 use serde_json::{Map, Value, json};
 
@@ -399,7 +403,7 @@ pub(super) fn sendable(
             from_me: false,
             participant: None,
         },
-        Sendable::Media(_) => return Err(unusable("this version of the gateway cannot send media yet")),
+        Sendable::Media(media) => Content::Media(outbound_media(media, reply_to)?),
         Sendable::Poll(asked) => Content::Poll(poll(asked)?),
         Sendable::Template(_) => {
             return Err(unusable("a template is filled when it is sent, and cannot take the place of a message"));
@@ -436,6 +440,33 @@ fn interactive(body: &str) -> Result<Interactive, Unusable> {
         .map_err(|_| unusable("the content \"interactive\" needs a body, and buttons, or buttonText and sections"))?;
     read.check().map_err(|why| unusable(format!("the content \"interactive\": {why}")))?;
     Ok(read)
+}
+
+/// A file of the tenant's: whether there is one, and whether it fits its kind, is seen when it is sent.
+fn outbound_media(media: &types::OutboundMedia, reply_to: Option<String>) -> Result<MediaContent, Unusable> {
+    let types::MediaSource::Handle(handle) = &media.source else {
+        return Err(unusable("this version of the gateway sends media by handle alone"));
+    };
+    let media_id = MediaId::parse(handle).map_err(|error| unusable(format!("the media handle {handle:?}: {error}")))?;
+    let kind = match media.kind {
+        types::MediaKind::Image => MediaKind::Image,
+        types::MediaKind::Video => MediaKind::Video,
+        types::MediaKind::Audio => MediaKind::Audio,
+        types::MediaKind::Sticker => MediaKind::Sticker,
+        types::MediaKind::Document | types::MediaKind::Other => MediaKind::Document,
+    };
+    short("the type of media", media.mime.as_deref().unwrap_or_default(), 0, NAME_CHARS_MAX)?;
+    short("a caption", media.caption.as_deref().unwrap_or_default(), 0, CAPTION_CHARS_MAX)?;
+    Ok(MediaContent {
+        media_id,
+        kind,
+        mime_type: media.mime.clone(),
+        file_name: media.file_name.as_deref().and_then(crate::domain::media::file_name),
+        caption: media.caption.clone(),
+        ptt: media.voice,
+        view_once: media.view_once,
+        quoted_message_id: reply_to,
+    })
 }
 
 fn card(card: &types::ContactCard) -> Result<ContactCard, Unusable> {
@@ -510,6 +541,25 @@ fn shown_as(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
                 .map(|card| json!({ "displayName": card.display_name, "vcard": card.vcard })).collect::<Vec<_>>() });
             (Sendable::Contacts(cards(&data)), None, Vec::new())
         }
+        Content::Media(media) => {
+            let kind = match media.kind {
+                MediaKind::Image => types::MediaKind::Image,
+                MediaKind::Video => types::MediaKind::Video,
+                MediaKind::Audio => types::MediaKind::Audio,
+                MediaKind::Document => types::MediaKind::Document,
+                MediaKind::Sticker => types::MediaKind::Sticker,
+            };
+            let shown = types::OutboundMedia {
+                source: types::MediaSource::Handle(media.media_id.to_string()),
+                kind,
+                mime: media.mime_type.clone(),
+                file_name: media.file_name.clone(),
+                caption: media.caption.clone(),
+                voice: media.ptt,
+                view_once: media.view_once,
+            };
+            (Sendable::Media(shown), media.quoted_message_id.clone(), Vec::new())
+        }
         Content::Reaction { message_id, emoji, .. } => {
             let reaction = types::Reaction { message_id: message_id.clone(), emoji: emoji.clone() };
             (Sendable::Reaction(reaction), None, Vec::new())
@@ -561,6 +611,9 @@ pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch
                 link_preview.take_if(|preview| !text.contains(&preview.url));
             }
             Content::Edit { text, .. } => *text = limited(new)?,
+            Content::Media(media) => {
+                media.caption = Some(short("a caption", new, 0, CAPTION_CHARS_MAX)?).filter(|new| !new.is_empty());
+            }
             other => return Err(unusable(format!("a {} has no text to replace", other.kind()))),
         }
     }
@@ -582,9 +635,27 @@ pub(super) fn forwardable(event: &Event) -> Result<Content, Unusable> {
             _ => Err(unusable("the location does not read")),
         },
         Some("contact") => sendable(&Sendable::Contacts(cards(data)), None, &[]),
+        Some(kind) if MediaKind::parse(kind).is_some() && data["mediaId"].is_string() => forwardable_media(kind, data),
         Some(kind) => Err(unusable(format!("this version of the gateway cannot forward {kind:?} yet"))),
         None => Err(unusable("the event is no message to forward")),
     }
+}
+
+/// The file again; it has to be here when the message is sent.
+fn forwardable_media(kind: &str, data: &Value) -> Result<Content, Unusable> {
+    let media_id = text(data, "mediaId").as_deref().map(MediaId::parse).transpose().ok().flatten();
+    let kind = MediaKind::parse(kind);
+    let (Some(media_id), Some(kind)) = (media_id, kind) else { return Err(unusable("the media does not read")) };
+    Ok(Content::Media(MediaContent {
+        media_id,
+        kind,
+        mime_type: text(data, "mimeType"),
+        file_name: text(data, "fileName"),
+        caption: text(data, "caption"),
+        ptt: data["ptt"] == true,
+        view_once: false,
+        quoted_message_id: None,
+    }))
 }
 
 #[cfg(test)]

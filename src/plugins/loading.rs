@@ -63,6 +63,7 @@ impl Plugins {
             store: self.0.store.clone(),
             egress: self.0.egress.clone(),
             media: self.0.media.load_full(),
+            library: self.0.library.get().cloned(),
         });
         Version::link(&self.0.engine, compiled, wanted.settings.clone(), home)
     }

@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, PluginKv};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 /// Plugins of one tenant; one more is refused.
@@ -44,6 +44,8 @@ pub(super) struct Inner {
     pub(super) manifests: Mutex<HashMap<String, Manifest>>,
     /// What a rehearsal has laid out; in a gateway there is none.
     pub(super) media: ArcSwapOption<Media>,
+    /// The tenants' files; in a rehearsal there are none.
+    pub(super) library: OnceLock<crate::media::Media>,
     /// One change at a time.
     changing: Arc<AsyncMutex<()>>,
 }
@@ -106,8 +108,15 @@ impl Plugins {
             compiled: Mutex::default(),
             manifests: Mutex::default(),
             media: ArcSwapOption::empty(),
+            library: OnceLock::new(),
             changing: Arc::default(),
         })))
+    }
+
+    /// Plugins loaded from now on read their tenant's files from here.
+    pub fn with_library(self, library: crate::media::Media) -> Self {
+        self.0.library.get_or_init(|| library);
+        self
     }
 
     /// Bytes that plugins loaded from now on read as media, by handle. For rehearsals.

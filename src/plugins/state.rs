@@ -36,7 +36,10 @@ pub(super) struct Home {
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) store: Store,
     pub(super) egress: Egress,
+    /// What a rehearsal has laid out.
     pub(super) media: Option<Arc<Media>>,
+    /// The gateway's own files; in a rehearsal there are none.
+    pub(super) library: Option<crate::media::Media>,
     pub(super) fetches: Window,
     pub(super) sends: Window,
 }

@@ -5,11 +5,11 @@
 
 use super::device_locks::Lease;
 use super::polls::{self, NewPoll, NewVote, Written};
-use super::{Result, Store, Topic, Tx, events, plugin_history};
+use super::{NewRemoteMedia, Result, Store, Topic, Tx, events, media, plugin_history};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
-use crate::domain::ids::{DeviceId, EventId, TenantId};
+use crate::domain::ids::{DeviceId, EventId, MediaId, TenantId};
 use rusqlite::{Row, params};
 use serde_json::{Value, json};
 
@@ -27,6 +27,15 @@ pub struct NewInboxRow {
     pub poll: Option<NewPoll>,
     /// When it answers a poll that is known.
     pub vote: Option<NewVote>,
+    /// The file it came with, whose id the envelope names as `mediaId`.
+    pub media: Option<NewRemoteMedia>,
+}
+
+/// A row with what of it is kept secret, sealed.
+struct Sealed {
+    row: NewInboxRow,
+    poll: Option<Vec<u8>>,
+    media: Option<Vec<u8>>,
 }
 
 /// What waits.
@@ -70,16 +79,26 @@ const EVENT: u8 = 1;
 
 impl Store {
     /// Writes a batch, all or nothing; returns how many messages were new. Refused once another instance owns the device.
-    pub async fn record_inbound(&self, tenant: &TenantId, lease: &Lease, rows: Vec<NewInboxRow>) -> Result<usize> {
+    /// `eager` is whether files are to be fetched without being asked for, where the tenant's own file does not say.
+    pub async fn record_inbound(
+        &self,
+        tenant: &TenantId,
+        lease: &Lease,
+        rows: Vec<NewInboxRow>,
+        eager: bool,
+    ) -> Result<usize> {
         let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
-        let seal =
-            |row: &NewInboxRow| row.poll.as_ref().map(|new| self.seal_poll(&lease.device, &row.wa_id, &new.secret));
-        let rows: Vec<(Option<Vec<u8>>, NewInboxRow)> = rows.into_iter().map(|row| (seal(&row), row)).collect();
+        let sealed = |row: NewInboxRow| {
+            let poll = row.poll.as_ref().map(|new| self.seal_poll(&lease.device, &row.wa_id, &new.secret));
+            let media = row.media.as_ref().map(|media| self.sealed_remote(&media.id, &media.remote)).transpose()?;
+            Ok(Sealed { row, poll, media })
+        };
+        let rows: Vec<Sealed> = rows.into_iter().map(sealed).collect::<Result<_>>()?;
         self.db
             .write(move |tx| {
                 lease.check(tx)?;
                 let mut new = 0;
-                for (sealed, row) in &rows {
+                for Sealed { row, poll, media: file } in &rows {
                     let written = tx
                         .prepare_cached(
                             "INSERT INTO messages_inbox \
@@ -99,7 +118,11 @@ impl Store {
                             if row.message.is_some() { NEW } else { NOTHING_TO_TELL }
                         ])?;
                     if written > 0 {
-                        note_poll(tx, &tenant, &lease.device, row, sealed.as_deref(), now)?;
+                        note_poll(tx, &tenant, &lease.device, row, poll.as_deref(), now)?;
+                    }
+                    if let (1, Some(new), Some(sealed)) = (written, &row.media, file) {
+                        let eager = media::eager(tx, &tenant)?.unwrap_or(eager);
+                        media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
                     }
                     new += if row.message.is_some() { written } else { 0 };
                 }
@@ -168,6 +191,7 @@ impl Store {
         redacted: bool,
     ) -> Result<()> {
         let (seq, tenant, now) = (row.seq, row.tenant.clone(), self.clock.now_ms());
+        let media = row.what.media();
         self.db
             .write(move |tx| {
                 let first = tx
@@ -179,6 +203,9 @@ impl Store {
                 if first > 0 {
                     for event in &came_of_it {
                         events::append_decided(tx, event)?;
+                    }
+                    if let Some(id) = &media {
+                        came_with(tx, &tenant, id, &came_of_it, redacted, now)?;
                     }
                     plugin_history::commit(tx, &tenant, &aftermath, now)?;
                 }
@@ -246,6 +273,34 @@ fn note_poll(
             .execute(params![seq, envelope.to_string()])?;
     }
     Ok(())
+}
+
+/// A message's file: gone with what a plugin took out of the message, and fetched now if it is to be and somebody is told.
+fn came_with(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    id: &MediaId,
+    came_of_it: &[Event],
+    redacted: bool,
+    now: UnixMs,
+) -> Result<()> {
+    if redacted && came_of_it.iter().all(|event| event.data["mediaId"] != id.as_str()) {
+        return media::unlist(tx, tenant, id).map(|_| ());
+    }
+    if came_of_it.iter().any(|event| event.dropped.is_none()) {
+        media::want_eager(tx, tenant, id, now)?;
+    }
+    Ok(())
+}
+
+impl Incoming {
+    /// The file that a message came with.
+    fn media(&self) -> Option<MediaId> {
+        match self {
+            Self::Message { envelope, .. } => MediaId::parse(envelope.get("mediaId")?.as_str()?).ok(),
+            Self::Event(_) => None,
+        }
+    }
 }
 
 /// Keeps an event until the tenant's plugins have seen it.

@@ -1,11 +1,12 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
 use super::{
-    KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, plugin_kv, plugins, tenants,
+    DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
+    plugins, tenants,
 };
 use crate::domain::device::{Desired, Observed};
-use crate::domain::ids::{DeviceId, TenantId};
-use rusqlite::{Row, params};
+use crate::domain::ids::{DeviceId, MediaId, TenantId};
+use rusqlite::{Connection, Params, Row, params};
 
 /// A device as a starting gateway finds it.
 #[derive(Debug, Clone)]
@@ -163,6 +164,79 @@ impl Store {
             .await
     }
 
+    /// Files that nobody sees: what a kill left behind, and what is about to go.
+    pub async fn unlisted_media(&self) -> Result<Vec<(TenantId, MediaId)>> {
+        self.db.read(|conn| media_names(conn, "SELECT tenant_id, id FROM media WHERE state = 'unlisted'", [])).await
+    }
+
+    /// Hides up to `limit` files that have had their time, and those of deleted tenants. `keep_ms` is how long a file is
+    /// kept after it was last used, where the tenant's own file says nothing; `None` keeps for good.
+    pub async fn unlist_old_media(&self, keep_ms: Option<i64>, limit: u32) -> Result<Vec<(TenantId, MediaId, u64)>> {
+        const DAY_MS: i64 = 86_400_000;
+        let now = self.clock.now_ms();
+        let keep_ms = keep_ms.unwrap_or(i64::MAX / 2);
+        self.db
+            .write(move |tx| {
+                let sql = format!(
+                    "SELECT m.tenant_id, m.id FROM tenants AS t JOIN media AS m ON m.tenant_id = t.id \
+                     AND (t.status = 'deleted' OR m.used_at <= ?1 - coalesce((t.media ->> '$.keep_days') * {DAY_MS}, ?2)) \
+                     WHERE m.state <> 'unlisted' LIMIT ?3"
+                );
+                let old = media_names(tx, &sql, params![now, keep_ms, limit])?;
+                let mut gone = Vec::with_capacity(old.len());
+                for (tenant, id) in old {
+                    let size = media::unlist(tx, &tenant, &id)?.unwrap_or(0);
+                    gone.push((tenant, id, size));
+                }
+                Ok(gone)
+            })
+            .await
+    }
+
+    /// Files that are wanted now and whose devices are connected: those that somebody waits for first.
+    pub async fn due_downloads(&self, limit: u32) -> Result<Vec<DueDownload>> {
+        /// Of one tenant, so that others are seen behind a flood.
+        const OF_TENANT_MAX: u32 = 8;
+        let (store, now) = (self.clone(), self.clock.now_ms());
+        self.db
+            .read(move |conn| {
+                let columns = media::due_columns();
+                let mut statement = conn.prepare_cached(&format!(
+                    "SELECT {columns} FROM (SELECT *, row_number() OVER \
+                     (PARTITION BY tenant_id ORDER BY eager, next_at) AS place FROM media \
+                     WHERE state = 'wanted' AND next_at <= ?1 AND remote IS NOT NULL \
+                     AND device_id IN (SELECT id FROM devices WHERE observed = 'connected')) \
+                     WHERE place <= {OF_TENANT_MAX} ORDER BY eager, place, next_at LIMIT ?2"
+                ))?;
+                let mut rows = statement.query(params![now, limit])?;
+                let mut due = Vec::new();
+                while let Some(row) = rows.next()? {
+                    match store.read_due_download(row) {
+                        Ok(one) => due.push(one),
+                        Err(error) => tracing::error!(%error, "a media row does not read and is not fetched"),
+                    }
+                }
+                Ok(due)
+            })
+            .await
+    }
+
+    /// When the next file that is wanted becomes due.
+    pub async fn next_download_at(&self) -> Result<Option<i64>> {
+        self.db
+            .read(|conn| {
+                Ok(conn.query_row("SELECT min(next_at) FROM media WHERE state = 'wanted'", [], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// Bytes of all stored files of all tenants.
+    pub async fn media_bytes(&self) -> Result<u64> {
+        self.db
+            .read(|conn| Ok(conn.query_row("SELECT coalesce(sum(bytes), 0) FROM media_use", [], |row| row.get(0))?))
+            .await
+    }
+
     /// Tenants that files declare.
     pub async fn tenants_of_files(&self) -> Result<Vec<TenantRow>> {
         self.db
@@ -236,6 +310,18 @@ impl Store {
             .write(move |tx| Ok(tx.execute("DELETE FROM idempotency_keys WHERE created_at < ?1", params![before_ms])?))
             .await
     }
+}
+
+fn media_names(conn: &Connection, sql: &str, given: impl Params) -> Result<Vec<(TenantId, MediaId)>> {
+    const CORRUPT: StoreError = StoreError::Corrupt { what: "a media row" };
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(given)?;
+    let mut names = Vec::new();
+    while let Some(row) = rows.next()? {
+        let tenant = TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?;
+        names.push((tenant, MediaId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?));
+    }
+    Ok(names)
 }
 
 fn resumable(row: &Row<'_>) -> Option<ResumableDevice> {

@@ -2,13 +2,13 @@
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
 use super::device_locks::Lease;
-use super::{Result, Store, StoreError, Tx, devices, events, plugin_history};
+use super::{Result, Store, StoreError, Tx, devices, events, media, plugin_history};
 use crate::domain::aftermath::{Aftermath, PluginSend};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
 use crate::domain::event::{Event, EventType};
-use crate::domain::ids::{DeviceId, MessageId, TenantId};
+use crate::domain::ids::{DeviceId, MediaId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{Content, Status, Step};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -131,6 +131,7 @@ impl Store {
                     wa_id: &message.wa_id,
                     kind: message.content.kind(),
                     content: &content,
+                    media: message.content.media(),
                     origin: "api",
                 };
                 insert(tx, &tenant, &row, now)?;
@@ -266,6 +267,7 @@ struct NewRow<'a> {
     wa_id: &'a str,
     kind: &'a str,
     content: &'a str,
+    media: Option<&'a MediaId>,
     origin: &'a str,
 }
 
@@ -286,6 +288,9 @@ fn insert(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Resu
         now,
         new.origin
     ])?;
+    if let Some(id) = new.media {
+        media::touch(tx, tenant, id, now)?;
+    }
     tx.wake_outbox(new.device);
     Ok(())
 }
@@ -301,6 +306,7 @@ pub(super) fn insert_from_plugin(tx: &Tx<'_>, tenant: &TenantId, send: &PluginSe
         wa_id: &send.wa_id,
         kind: send.content.kind(),
         content: &content,
+        media: send.content.media(),
         origin: &format!("plugin:{}", send.plugin),
     };
     insert(tx, tenant, &new, now)

@@ -7,6 +7,7 @@ use crate::domain::allowance::Allowance;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeviceId, TenantId, WebhookId};
+use crate::domain::media::TenantMedia;
 use rusqlite::params;
 
 /// A change that follows from the files.
@@ -32,6 +33,7 @@ pub struct TenantWrite {
     pub file: String,
     pub status: TenantStatus,
     pub limits: Allowance,
+    pub media: TenantMedia,
     pub devices: Vec<DeviceWrite>,
     pub devices_gone: Vec<DeviceId>,
     pub webhooks: Vec<WebhookWrite>,
@@ -113,10 +115,12 @@ fn write(
     let limits =
         serde_json::to_string(&tenant.limits).map_err(|_| StoreError::Corrupt { what: "a tenant's limits" })?;
     let limits = (tenant.limits != Allowance::default()).then_some(limits);
+    let media = serde_json::to_string(&tenant.media).map_err(|_| StoreError::Corrupt { what: "a tenant's media" })?;
+    let media = (tenant.media != TenantMedia::default()).then_some(media);
     let changed = tx.execute(
-        "UPDATE tenants SET slug = ?2, managed_by = ?3, name = ?4, status = ?5, limits = ?6, updated_at = ?7 \
-         WHERE id = ?1 AND status <> 'deleted'",
-        params![id, tenant.slug, tenant.file, tenant.name, tenant.status.as_str(), limits, now],
+        "UPDATE tenants SET slug = ?2, managed_by = ?3, name = ?4, status = ?5, limits = ?6, updated_at = ?7, \
+         media = ?8 WHERE id = ?1 AND status <> 'deleted'",
+        params![id, tenant.slug, tenant.file, tenant.name, tenant.status.as_str(), limits, now, media],
     )?;
     if changed == 0 {
         return Err(MOVED);

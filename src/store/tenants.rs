@@ -4,6 +4,7 @@ use super::{Result, Store, StoreError, Topic, Tx, devices};
 use crate::domain::allowance::Allowance;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, KeyId, TenantId};
+use crate::domain::media::TenantMedia;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// What `managed_by` says of what no file declares.
@@ -42,6 +43,7 @@ pub struct TenantRow {
     pub status: TenantStatus,
     /// As its file says.
     pub limits: Allowance,
+    pub media: TenantMedia,
     pub created_at: UnixMs,
     pub updated_at: UnixMs,
 }
@@ -68,7 +70,7 @@ pub struct KeyOwner {
     pub revoked: bool,
 }
 
-pub(super) const COLUMNS: &str = "id, slug, managed_by, name, status, created_at, updated_at, limits";
+pub(super) const COLUMNS: &str = "id, slug, managed_by, name, status, created_at, updated_at, limits, media";
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a tenant row" };
 
 impl Store {
@@ -256,5 +258,9 @@ pub(super) fn read(row: &Row<'_>) -> Result<TenantRow> {
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
         limits: limits(row.get(7)?)?,
+        media: match row.get::<_, Option<String>>(8)? {
+            Some(text) => serde_json::from_str(&text).map_err(|_| CORRUPT)?,
+            None => TenantMedia::default(),
+        },
     })
 }

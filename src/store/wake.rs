@@ -14,9 +14,10 @@ pub enum Topic {
     Deliveries,
     Devices,
     Plugins,
+    Media,
 }
 
-const TOPICS: usize = 5;
+const TOPICS: usize = 6;
 
 #[derive(Debug)]
 pub(super) struct Wakes {

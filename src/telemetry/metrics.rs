@@ -21,6 +21,8 @@ pub struct Metrics {
     pub devices_total: IntGauge,
     pub tenants_active: IntGauge,
     pub webhooks_registered: IntGauge,
+    pub media_stored_bytes: IntGauge,
+    media_seconds: HistogramVec,
     messages_sent: IntCounter,
     messages_received: IntCounter,
     webhooks_failed: IntCounter,
@@ -82,6 +84,12 @@ impl Metrics {
             devices_total: gauge("rijan_devices_total", "Devices of all tenants")?,
             tenants_active: gauge("rijan_tenants_active", "Tenants that are neither suspended nor deleted")?,
             webhooks_registered: gauge("rijan_webhooks_registered", "Webhooks of all tenants")?,
+            media_stored_bytes: gauge("rijan_media_stored_bytes", "Bytes of the media that tenants store")?,
+            media_seconds: histogram(
+                "rijan_media_transfer_seconds",
+                "Time to bring a media file to WhatsApp or from there",
+                &["direction", "outcome"],
+            )?,
             messages_sent: counter("rijan_messages_sent", "Messages that WhatsApp's server acknowledged")?,
             messages_received: counter("rijan_messages_received", "Messages that came in, without repeats")?,
             webhooks_failed: counter("rijan_webhooks_failed", "Webhook attempts that did not end in 2xx")?,
@@ -155,6 +163,11 @@ impl Metrics {
         if outcome == "acked" {
             self.messages_sent.inc();
         }
+    }
+
+    /// One file to WhatsApp (`upload`) or from there (`download`); `outcome` is done, or why not.
+    pub fn media_transfer(&self, direction: &str, outcome: &str, took: Duration) {
+        self.media_seconds.with_label_values(&[direction, outcome]).observe(took.as_secs_f64());
     }
 
     pub fn inbound_processed(&self, took: Duration) {
@@ -257,6 +270,7 @@ mod tests {
         metrics.plugin_call("tenant_1", "a", "inbound", "trap", 0.0);
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
         metrics.plugin_kv(&[kv("a", 1)]);
+        metrics.media_transfer("download", "done", Duration::ZERO);
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).expect("the page");
         let text = metrics.render();
         let shown: Vec<&str> =

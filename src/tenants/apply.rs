@@ -333,6 +333,7 @@ fn write(tenant: &TenantDifference, plugins: PluginWrites, audit: AuditEntry, to
         file: declared.file.clone(),
         status: tenant.status(),
         limits: declared.limits,
+        media: declared.media,
         devices: tenant.devices.clone(),
         devices_gone: tenant.devices_gone.clone(),
         webhooks: tenant.webhooks.clone(),

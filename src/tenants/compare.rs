@@ -252,6 +252,7 @@ impl<'a> Comparison<'a> {
         fields.value("name", row.name.as_str(), declared.name.as_str());
         fields.value("status", row.status.as_str(), status(declared).as_str());
         fields.leaves("limits", &limits(&row.limits), &limits(&declared.limits));
+        fields.leaves("media", &json!(row.media), &json!(declared.media));
         let still = |name: &str| declared.plugins.iter().any(|plugin| plugin.name.as_str() == name);
         let placed: Vec<&str> = plugins
             .iter()
@@ -428,6 +429,7 @@ fn limits(limits: &Allowance) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::media::TenantMedia;
     use crate::store::AuditEntry;
     use crate::tenants::declared::{self, tests::egress};
     use std::path::Path;
@@ -463,6 +465,7 @@ mod tests {
             name: "Acme".into(),
             status: TenantStatus::Active,
             limits: Allowance::default(),
+            media: TenantMedia::default(),
             created_at: 0,
             updated_at: 0,
         };

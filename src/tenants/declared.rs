@@ -5,6 +5,7 @@ use crate::domain::allowance::Allowance;
 use crate::domain::correction::ConfigErrors;
 use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
+use crate::domain::media::{Received, TenantMedia};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
     DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
@@ -36,6 +37,7 @@ pub(super) struct Declared {
     pub(super) name: String,
     pub(super) suspended: bool,
     pub(super) limits: Allowance,
+    pub(super) media: TenantMedia,
     pub(super) devices: Vec<Device>,
     pub(super) webhooks: Vec<Webhook>,
     /// In the order of the pipeline.
@@ -83,7 +85,8 @@ pub(super) enum Origin {
     Kept(String),
 }
 
-const TENANT: [&str; 7] = ["name", "slug", "suspended", "devices", "webhooks", "plugins", "limits"];
+const TENANT: [&str; 8] = ["name", "slug", "suspended", "devices", "webhooks", "plugins", "limits", "media"];
+const MEDIA: [&str; 2] = ["received", "keep_days"];
 const LIMITS: [&str; 10] = [
     "requests",
     "requests_window_s",
@@ -189,13 +192,14 @@ fn tenant(reading: &Reading<'_>, table: &Table, egress: &Egress) -> Option<Decla
             root.wrong(&format!("webhooks[{index}].format"), "names no plugin of this file");
         }
     }
-    let (suspended, limits) = (root.flag("suspended", false), limits(&root));
+    let (suspended, limits, media) = (root.flag("suspended", false), limits(&root), media(&root));
     Some(Declared {
         file: reading.file.to_owned(),
         slug: slug?,
         name: name?,
         suspended,
         limits,
+        media,
         devices: devices.into_iter().collect::<Option<_>>()?,
         webhooks: webhooks.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
@@ -215,6 +219,15 @@ fn limits(root: &Section<'_>) -> Allowance {
         poll_per_minute: limits.allowed("poll_per_minute", 1..=REQUESTS_MAX),
         forward_per_minute: limits.allowed("forward_per_minute", 1..=REQUESTS_MAX),
         groups_per_minute: limits.allowed("groups_per_minute", 1..=REQUESTS_MAX),
+    }
+}
+
+fn media(root: &Section<'_>) -> TenantMedia {
+    const DAYS_MAX: u32 = 36_500;
+    let Some(media) = root.section("media", &MEDIA) else { return TenantMedia::default() };
+    TenantMedia {
+        received: media.parsed("received", media.text("received", 1..=NAME_CHARS_MAX), Received::parse),
+        keep_days: media.whole("keep_days", 1..=DAYS_MAX),
     }
 }
 
@@ -373,6 +386,9 @@ pub(super) mod tests {
         [limits]
         requests = 500
         text_per_minute = "off"
+        [media]
+        received = "eager"
+        keep_days = 7
     "#;
 
     #[test]
@@ -394,6 +410,7 @@ pub(super) mod tests {
 
         assert_eq!(declared.slug.as_str(), "acme");
         assert_eq!(declared.limits.text_per_minute, Some(Allowed::Off));
+        assert_eq!(declared.media, TenantMedia { received: Some(Received::Eager), keep_days: Some(7) });
         let webhook = &declared.webhooks[0];
         assert_eq!((webhook.retry_count, webhook.timeout_ms, webhook.enabled), (3, 10_000, true));
         assert_eq!(webhook.secret.expose(), "a secret of the hook");

@@ -9,6 +9,7 @@
 //! `zeroize` of each). What the compiler or those crates leave on the stack meanwhile is not ours to promise.
 
 pub mod api_key;
+pub mod file;
 mod sealing;
 
 pub use sealing::{Corrupt, DeviceVault};

@@ -6,6 +6,7 @@ use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
 use super::http::MediaHttp;
 use super::incoming::Hook;
+use super::media::Files;
 use super::missing::{Missing, Received};
 use super::news;
 use super::outgoing::{Acks, Sender};
@@ -118,6 +119,7 @@ impl<'a> Connection<'a> {
             vitals: control.vitals.clone(),
             metrics: env.metrics.clone(),
             clock: env.store.clock().clone(),
+            eager: env.media.settings().eager,
         };
         let received = Received {
             store: env.store.clone(),
@@ -325,6 +327,7 @@ impl<'a> Connection<'a> {
             acks: self.acks.clone(),
             ratchet: self.ratchet.clone(),
             ack_timeout: self.env.settings.ack_timeout,
+            files: Files::new(self.env),
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();

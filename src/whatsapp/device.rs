@@ -7,6 +7,7 @@ use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
 use crate::domain::backoff::Backoff;
 use crate::domain::device::{Desired, Ended, Next, Observed, after_end};
 use crate::domain::ids::{DeviceId, TenantId};
+use crate::media::Media;
 use crate::store::{Lease, Observation, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ pub(super) struct Environment {
     pub(super) store: Store,
     pub(super) settings: WhatsappSettings,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) media: Media,
     pub(super) tenant: TenantId,
     pub(super) device: DeviceId,
     /// Counts every device that came online or went offline.

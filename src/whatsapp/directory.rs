@@ -5,13 +5,15 @@
 use super::account::{Account, AccountError};
 use super::connection::Request;
 use super::device::{self, Control, Environment, Pairing};
+use super::media::DownloadError;
 use super::outgoing::{Along, Sender};
 use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
 use crate::domain::device::{Desired, Observed, resumes};
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::jid::{ChatId, PhoneNumber};
 use crate::domain::outgoing::{Content, Outcome};
-use crate::store::{LEASE_TTL, Lease, Observation, Store, StoreError};
+use crate::media::{Draft, Media};
+use crate::store::{DueDownload, LEASE_TTL, Lease, Observation, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +74,11 @@ impl Connected {
         self.sender.send(wa_id, chat, content, along).await
     }
 
+    /// Fetches a received file into its place; it is there when the draft is kept.
+    pub async fn download(&self, due: &DueDownload, draft: &mut Draft) -> Result<(), DownloadError> {
+        self.sender.download(&due.remote, draft).await
+    }
+
     /// The addresses of one chat: the given one, and the other one of the same person where that is known (otherwise the
     /// given one again).
     pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
@@ -94,6 +101,7 @@ struct Inner {
     store: Store,
     settings: WhatsappSettings,
     metrics: Arc<Metrics>,
+    media: Media,
     running: Mutex<HashMap<DeviceId, Running>>,
     /// Held while a device is being started, so that parallel starts make one task.
     starting: tokio::sync::Mutex<()>,
@@ -102,11 +110,12 @@ struct Inner {
 }
 
 impl Directory {
-    pub fn new(store: Store, settings: WhatsappSettings, metrics: Arc<Metrics>) -> Self {
+    pub fn new(store: Store, settings: WhatsappSettings, metrics: Arc<Metrics>, media: Media) -> Self {
         Self(Arc::new(Inner {
             store,
             settings,
             metrics,
+            media,
             running: Mutex::default(),
             starting: tokio::sync::Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -271,6 +280,14 @@ impl Directory {
         Ok(Account::new(sender, own.control.memory.clone(), self.0.store.clock().clone()))
     }
 
+    /// This device, when it can send now.
+    pub fn connected_device(&self, device: &DeviceId) -> Option<Connected> {
+        let running = self.lock();
+        let entry = running.get(device)?;
+        let (sender, lease) = entry.control.online()?;
+        Some(Connected { tenant: entry.tenant.clone(), device: device.clone(), lease, sender })
+    }
+
     /// Whether this very connection still stands.
     pub fn is_connected(&self, device: &Connected) -> bool {
         let online = self.control(&device.device).and_then(|control| control.online());
@@ -344,6 +361,7 @@ impl Directory {
             store: self.0.store.clone(),
             settings: self.0.settings.clone(),
             metrics: self.0.metrics.clone(),
+            media: self.0.media.clone(),
             tenant: tenant.clone(),
             device: device.clone(),
             changes: self.0.changes.clone(),

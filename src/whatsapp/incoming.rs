@@ -1,18 +1,19 @@
 //! Inbound messages: the hook that stores them before they are acknowledged, and the reading of a stored one.
 //!
 //! What is stored is the decrypted protobuf without its key material (a sender key distribution and a message secret
-//! are session secrets; they are in the vault already) and what the stanza said. The reading is done later, by
+//! are session secrets; they are in the vault already, and what opens a file goes there too) and what the stanza said. The reading is done later, by
 //! `inbound`, so that a message of a kind we do not know yet can be read by a version that does.
 
+use super::media::{Origin, take_file};
 use super::{Vitals, poll};
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{DeviceId, TenantId};
 use crate::store::{Lease, NewInboxRow, NewPoll, NewVote, OpenPoll, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use async_trait::async_trait;
 use buffa::Message as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
 use waproto::whatsapp as wa;
@@ -27,6 +28,8 @@ pub(super) struct Hook {
     pub(super) vitals: watch::Sender<Vitals>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
+    /// Whether received files are fetched without being asked for, where the tenant's file does not say.
+    pub(super) eager: bool,
 }
 
 #[async_trait]
@@ -34,7 +37,7 @@ impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
         let mut rows: Vec<NewInboxRow> = Vec::with_capacity(batch.len());
         for inbound in batch {
-            let mut row = row(inbound);
+            let mut row = row(inbound, &self.lease.device);
             if row.message.is_some() {
                 row.poll = asked(inbound);
                 row.vote = self.vote(&client, inbound, &rows).await?;
@@ -42,7 +45,7 @@ impl InboundDurabilityHook for Hook {
             rows.push(row);
         }
         self.vitals.send_modify(|v| v.last_decrypted_event_at = Some(self.clock.now_ms()));
-        let new = self.store.record_inbound(&self.tenant, &self.lease, rows).await?;
+        let new = self.store.record_inbound(&self.tenant, &self.lease, rows, self.eager).await?;
         self.metrics.messages_received(new);
         Ok(())
     }
@@ -105,11 +108,22 @@ fn contact_id<'a>(addresses: impl Iterator<Item = &'a str> + Clone) -> Option<&'
     by_server("@s.whatsapp.net").or_else(|| by_server("@lid")).or_else(|| addresses.clone().next())
 }
 
-fn row(inbound: &InboundMessage) -> NewInboxRow {
+fn row(inbound: &InboundMessage, device: &DeviceId) -> NewInboxRow {
+    let mut message = without_keys(&inbound.message);
     let info = &inbound.info;
     let source = &info.source;
     let sender = source.sender.to_non_ad().to_string();
     let alternative = source.sender_alt.as_ref().map(|jid| jid.to_non_ad().to_string());
+    let media = message.as_mut().and_then(|message| {
+        take_file(message, || Origin {
+            chat: source.chat.to_non_ad().to_string(),
+            sender: sender.clone(),
+            wa_id: info.id.to_string(),
+            from_me: source.is_from_me,
+            is_group: source.is_group,
+        })
+    });
+    let media_id = media.as_ref().map(|media| media.id.clone());
     NewInboxRow {
         chat: source.chat.to_non_ad().to_string(),
         sender: sender.clone(),
@@ -125,10 +139,13 @@ fn row(inbound: &InboundMessage) -> NewInboxRow {
             "pushName": info.push_name,
             "timestamp": info.timestamp.timestamp(),
             "offline": info.is_offline,
+            "mediaId": media_id,
+            "mediaUrl": media_id.as_ref().map(|id| format!("/v1/devices/{device}/media/{id}")),
         }),
-        message: without_keys(&inbound.message).map(|message| message.encode_to_vec()),
+        message: message.map(|message| message.encode_to_vec()),
         poll: None,
         vote: None,
+        media,
     }
 }
 
@@ -192,10 +209,25 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         "type": kind,
         "timestamp": envelope.get("timestamp"),
     });
-    if let (Some(data), Value::Object(content)) = (data.as_object_mut(), content) {
+    if let (Some(data), Value::Object(mut content)) = (data.as_object_mut(), content) {
+        if let Some(id) = envelope.get("mediaId").filter(|id| id.is_string()) {
+            let url = envelope.get("mediaUrl").cloned().unwrap_or_default();
+            content.insert("media".to_owned(), media_of(id, &content));
+            content.insert("mediaId".to_owned(), id.clone());
+            content.insert("mediaUrl".to_owned(), url);
+        }
         data.extend(content);
     }
     Ok(Described { event, data })
+}
+
+/// What is known of a message's file, in one place.
+fn media_of(id: &Value, content: &Map<String, Value>) -> Value {
+    let mut media = Map::from_iter([("mediaId".to_owned(), id.clone())]);
+    for key in ["mimeType", "size", "fileName", "width", "height", "seconds", "ptt", "viewOnce"] {
+        media.extend(content.get(key).filter(|value| !value.is_null()).map(|value| (key.to_owned(), value.clone())));
+    }
+    Value::Object(media)
 }
 
 fn text<'a>(envelope: &'a Value, key: &str) -> &'a str {
@@ -278,21 +310,42 @@ fn content(message: &wa::Message) -> (EventType, &'static str, Value) {
         return (
             received,
             "image",
-            json!({ "caption": image.caption, "mimeType": image.mimetype, "size": image.file_length }),
+            json!({
+                "caption": image.caption,
+                "mimeType": image.mimetype,
+                "size": image.file_length,
+                "width": image.width,
+                "height": image.height,
+                "viewOnce": image.view_once,
+            }),
         );
     }
-    if let Some(video) = message.video_message.as_option() {
+    if let Some(video) = message.video_message.as_option().or(message.ptv_message.as_option()) {
         return (
             received,
             "video",
-            json!({ "caption": video.caption, "mimeType": video.mimetype, "size": video.file_length }),
+            json!({
+                "caption": video.caption,
+                "mimeType": video.mimetype,
+                "size": video.file_length,
+                "width": video.width,
+                "height": video.height,
+                "seconds": video.seconds,
+                "viewOnce": video.view_once,
+            }),
         );
     }
     if let Some(audio) = message.audio_message.as_option() {
         return (
             received,
             "audio",
-            json!({ "mimeType": audio.mimetype, "size": audio.file_length, "ptt": audio.ptt, "seconds": audio.seconds }),
+            json!({
+                "mimeType": audio.mimetype,
+                "size": audio.file_length,
+                "ptt": audio.ptt,
+                "seconds": audio.seconds,
+                "viewOnce": audio.view_once,
+            }),
         );
     }
     if let Some(document) = message.document_message.as_option() {
@@ -359,6 +412,7 @@ fn wrapped(message: &wa::Message) -> Option<&wa::Message> {
         &message.ephemeral_message,
         &message.view_once_message,
         &message.view_once_message_v2,
+        &message.view_once_message_v2_extension,
         &message.document_with_caption_message,
         &message.edited_message,
     ];

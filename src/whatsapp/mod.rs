@@ -18,6 +18,7 @@ mod events;
 mod http;
 pub mod incoming;
 mod interactive;
+mod media;
 mod missing;
 mod news;
 pub mod outgoing;
@@ -29,6 +30,7 @@ pub use account::{
     PictureLink, Profile, Role,
 };
 pub use directory::{Connected, Directory, DirectoryError};
+pub use media::DownloadError;
 pub use outgoing::Along;
 
 use crate::domain::clock::UnixMs;

@@ -1,9 +1,12 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
+use super::media::{self, DownloadError, Files};
 use super::ratchet::Ratchet;
 use super::{interactive, poll};
 use crate::domain::jid::ChatId;
+use crate::domain::media::RemoteMedia;
 use crate::domain::outgoing::{ContactCard, Content, LinkPreview, Outcome};
+use crate::media::Draft;
 use crate::store::{Quotable, Said};
 use buffa::{Message as _, MessageField};
 use std::collections::HashMap;
@@ -55,6 +58,8 @@ pub struct Along {
     pub quoted: Option<Quotable>,
     /// What it passes on.
     pub forwarded: Option<Quotable>,
+    /// The file that was received with what it passes on.
+    pub file: Option<RemoteMedia>,
     /// What votes on it will be sealed with.
     pub poll_secret: Option<Vec<u8>>,
 }
@@ -106,6 +111,7 @@ pub(super) struct Sender {
     pub(super) acks: Arc<Acks>,
     pub(super) ratchet: Arc<Ratchet>,
     pub(super) ack_timeout: Duration,
+    pub(super) files: Files,
 }
 
 impl Sender {
@@ -124,7 +130,7 @@ impl Sender {
         }
         let message = match self.composed(wa_id, &to, chat, content, along).await {
             Ok(message) => message,
-            Err(detail) => return Outcome::Impossible { detail },
+            Err(outcome) => return outcome,
         };
         let told = self.acks.expect(wa_id);
         let _sending = self.ratchet.sending();
@@ -148,7 +154,7 @@ impl Sender {
         outcome
     }
 
-    /// The message in WhatsApp's form, or why there is none.
+    /// The message in WhatsApp's form, or what the try came to without one.
     async fn composed(
         &self,
         wa_id: &str,
@@ -156,23 +162,29 @@ impl Sender {
         chat: &ChatId,
         content: &Content,
         along: &Along,
-    ) -> Result<wa::Message, String> {
+    ) -> Result<wa::Message, Outcome> {
         let quote = along.quoted.as_ref().map(|quoted| Quote::of(quoted, || self.own_address(to))).transpose();
         let quote = quote.unwrap_or_else(|error| {
             tracing::error!(message = wa_id, %error, "a quoted message does not decode and is left out");
             None
         });
+        let impossible = |detail: &str| Outcome::Impossible { detail: detail.to_owned() };
         Ok(match content {
+            Content::Media(media) => {
+                let context = quote.as_ref().map(Quote::context);
+                self.files.attach(&self.client, media, context).await?
+            }
             Content::Reaction { message_id, emoji, from_me, participant } => {
                 reaction(chat, message_id, emoji, *from_me, participant.as_deref())
             }
             Content::Poll(asked) => {
-                let secret = along.poll_secret.as_deref().ok_or("the poll has no secret")?;
+                let secret = along.poll_secret.as_deref().ok_or_else(|| impossible("the poll has no secret"))?;
                 poll::message(asked, secret)
             }
             Content::Forward { .. } => {
-                let source = along.forwarded.as_ref().ok_or("the message to forward is not known")?;
-                forwarded(source).map_err(|_| "the message to forward does not decode")?
+                let source = along.forwarded.as_ref();
+                let source = source.ok_or_else(|| impossible("the message to forward is not known"))?;
+                *self.original(source, along.file.as_ref()).await?.get_base_message().prepare_for_forward()
             }
             Content::Edit { message_id, text, .. } => {
                 let new = wa::Message { conversation: Some(text.clone()), ..Default::default() };
@@ -198,6 +210,27 @@ impl Sender {
         })
     }
 
+    /// A message as it was, with its file.
+    async fn original(&self, source: &Quotable, file: Option<&RemoteMedia>) -> Result<wa::Message, Outcome> {
+        let impossible = |detail: &str| Outcome::Impossible { detail: detail.to_owned() };
+        match &source.said {
+            Said::Sent(Content::Media(content)) => self.files.attach(&self.client, content, None).await,
+            Said::Sent(content) => Ok(message(content, None)),
+            Said::Received { message, .. } => {
+                let mut original = wa::Message::decode_from_slice(message)
+                    .map_err(|_| impossible("the message to forward does not decode"))?;
+                match file {
+                    Some(file) => media::give_file(&mut original, file),
+                    None if media::shows_file(&mut original) => {
+                        return Err(impossible("the file of the message to forward is not kept any more"));
+                    }
+                    None => {}
+                }
+                Ok(original)
+            }
+        }
+    }
+
     /// As whom this account writes in a group: by the kind of address that the group goes by.
     async fn own_address_in_group(&self, group: &Jid) -> String {
         let mode = self.client.groups().query_info(group).await.map(|info| info.addressing_mode);
@@ -210,6 +243,10 @@ impl Sender {
             }
         };
         lid.or_else(|| self.client.pn()).map(|jid| jid.to_non_ad().to_string()).unwrap_or_default()
+    }
+
+    pub(super) async fn download(&self, remote: &RemoteMedia, draft: &mut Draft) -> Result<(), DownloadError> {
+        media::download(&self.client, remote, draft).await
     }
 
     /// As whom this account writes in a chat: by its other address where the chat is addressed so.
@@ -264,6 +301,8 @@ fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
         },
         Content::Interactive(interactive) => interactive::message(interactive),
         Content::Contacts { contacts } => contacts_message(contacts),
+        // As it is quoted; `composed` attaches the file.
+        Content::Media(content) => media::preview(content),
         // Quoted, a poll shows what it asks, and a forwarded message what it says. Its secret stays out of a copy.
         Content::Poll(asked) => wa::Message { message_context_info: MessageField::none(), ..poll::message(asked, &[]) },
         Content::Forward { shown, .. } => shown.as_ref().map_or_else(Default::default, |shown| message(shown, None)),
@@ -312,15 +351,6 @@ fn key(chat: &ChatId, id: &str, from_me: bool, participant: Option<&str>) -> wa:
         id: Some(id.to_owned()),
         participant: participant.map(str::to_owned),
     }
-}
-
-/// The message again, marked as forwarded, with a score that tells how often.
-fn forwarded(source: &Quotable) -> Result<wa::Message, buffa::DecodeError> {
-    let original = match &source.said {
-        Said::Received { message, .. } => wa::Message::decode_from_slice(message)?,
-        Said::Sent(content) => message(content, None),
-    };
-    Ok(*original.get_base_message().prepare_for_forward())
 }
 
 fn contacts_message(contacts: &[ContactCard]) -> wa::Message {
@@ -434,21 +464,6 @@ mod tests {
     fn a_quote_of_something_unknown_leaves_a_plain_text() {
         let sent = message(&text("ten", Some("3EB0CC")), None);
         assert_eq!(sent, wa::Message { conversation: Some("ten".into()), ..Default::default() });
-    }
-
-    #[test]
-    fn a_forwarded_message_says_so_and_counts() {
-        let first = wa::Message { conversation: Some("news".into()), ..Default::default() };
-        let mut score = Vec::new();
-        let mut source = received(&first);
-        for _ in 0..3 {
-            let sent = forwarded(&source).expect("decodes");
-            let context = context(&sent);
-            assert_eq!(context.is_forwarded, Some(true));
-            score.push(context.forwarding_score.unwrap_or_default());
-            source = received(&sent);
-        }
-        assert_eq!(score, [0, 1, 2]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod guests;
 mod host;
+mod media;
 mod plugins;
 mod promises;
 mod start;

@@ -279,7 +279,7 @@ async fn a_plan_shows_the_difference_and_never_a_secret() {
         devices: &["sales", "desk"],
         secret: "other.secret",
         blocked_word: "offer",
-        more: "limits = { text_per_minute = 30 }",
+        more: "limits = { text_per_minute = 30 }\nmedia = { received = \"eager\" }",
         ..acme.clone()
     };
     world.write("acme.toml", &changed.text());
@@ -291,6 +291,7 @@ async fn a_plan_shows_the_difference_and_never_a_secret() {
   ~ tenant \"acme\"
       name: \"Acme\" -> \"Acme Trading\"
       limits.text_per_minute: (none) -> 30
+      media.received: (none) -> \"eager\"
   + device \"desk\" (The desk)
   - device \"support\" (not linked)
   ~ webhook \"crm\"

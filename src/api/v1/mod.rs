@@ -5,6 +5,7 @@ pub(super) mod devices;
 pub(super) mod events;
 pub(super) mod groups;
 pub(super) mod lifecycle;
+pub(super) mod media;
 pub(super) mod messages;
 pub(super) mod pairing;
 pub(super) mod pipeline;

@@ -1,7 +1,7 @@
 //! One tenant's key never reaches another tenant's rows.
 
 use crate::plugins::{guest, upload};
-use crate::support::{answer, tenant, text};
+use crate::support::{answer, form, png, tenant, text};
 use serde_json::json;
 
 /// Every operation of the API document, so that a new route cannot be forgotten.
@@ -17,7 +17,11 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
     let event = text(&gateway.get("/v1/events?limit=1").await[0]["id"]);
     let template = json!({ "name": "mine", "text": "{{words}}" });
     assert_eq!(answer(gateway.request("POST", "/v1/templates").json(&template)).await.0, 201);
+    let (kind, body) = form(&[("file", Some(("a.png", "image/png")), &png(100))]);
+    let brought = gateway.request("POST", &gateway.device("/media/upload")).header("content-type", kind);
+    let media = text(&answer(brought.body(body)).await.1["mediaId"]);
     let names = [
+        ("{media}", media),
         ("{template}", "mine".to_owned()),
         ("{plugin}", plugin),
         ("{event}", event),

@@ -8,6 +8,7 @@ mod foreign;
 mod groups;
 mod kinds;
 mod limits;
+mod media;
 mod messages;
 mod more_kinds;
 mod polls;

@@ -162,3 +162,24 @@ async fn what_happens_in_a_group_is_told_once_also_behind_a_pipeline() {
     let all = gateway.get("/v1/events?type=participant.removed").await;
     assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_reads_a_received_file_to_its_end() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start_with(folder.path(), &simulator, &UPLOADS);
+    let phones = Phones::of(&simulator);
+    // The file has to come from WhatsApp within half of a call, however busy the machine is.
+    let settings = json!({ "grants": everything(), "limits": { "call_ms": 60_000 } });
+    assert_eq!(upload(&gateway, &guest("rust"), Some(settings)).await.0, 201);
+    assert_eq!(post(&gateway, &format!("{EXAMPLE}/enable")).await.0, 200);
+    let contact = text(&gateway.info["contactPhone"]);
+    let media = json!({ "kind": "document", "size": 2_500_000, "caption": "a plan", "mime": "application/x-plan" });
+
+    phones
+        .post(&format!("/accounts/{contact}/messages"), json!({ "to": gateway.info["devicePhone"], "media": media }))
+        .await;
+
+    let event = told(&gateway, "message.received", |event| event["payload"]["type"] == "document").await;
+    let traces = gateway.get(&format!("{EXAMPLE}/traces?limit=500")).await["data"]["traces"].clone();
+    assert_eq!(event["payload"]["caption"], "(2500000 bytes read)", "{traces}");
+}

@@ -2,9 +2,11 @@
 //! the API, a tenant of their own on a gateway that they share.
 
 mod alone;
+mod files;
 mod shared;
 
 pub use alone::{alone, resident_mib};
+pub use files::{form, png, sha256};
 pub use shared::{database, tenant};
 
 use serde_json::{Value, json};
@@ -184,6 +186,10 @@ impl Phones {
 
     pub async fn clear_faults(&self) {
         self.http.delete(format!("{}/faults", self.base)).send().await.unwrap();
+    }
+
+    pub async fn delete(&self, path: &str) -> Value {
+        self.http.delete(format!("{}{path}", self.base)).send().await.unwrap().json().await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Value {

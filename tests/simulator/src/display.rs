@@ -185,19 +185,19 @@ pub(crate) fn parsed(text: Option<&str>) -> Value {
 }
 
 /// What the kinds of media messages have in common.
-struct File<'a> {
+pub(crate) struct File<'a> {
     kind: Kind,
     mime: Option<&'a str>,
     caption: Option<&'a str>,
     name: Option<&'a str>,
-    path: &'a str,
-    key: &'a [u8],
+    pub(crate) path: &'a str,
+    pub(crate) key: &'a [u8],
     sha256: &'a [u8],
     sealed_sha256: &'a [u8],
 }
 
 impl<'a> File<'a> {
-    fn of(message: &'a wa::Message) -> Option<Self> {
+    pub(crate) fn of(message: &'a wa::Message) -> Option<Self> {
         macro_rules! file {
             ($part:expr, $kind:expr, $caption:expr, $name:expr) => {
                 Some(Self {

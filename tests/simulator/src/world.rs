@@ -2,7 +2,7 @@
 //! is in `handlers` and `phone`.
 //!
 //! Locks. An account has two: `phone` (async; its Signal sessions) and `state` (everything else of it). The rest of the
-//! world has one each for the directory, groups, pending clients, faults, files and unanswered stanzas.
+//! world has one each for the directory, groups, pending clients, faults, files, expired files and unanswered stanzas.
 //!
 //! 1. Only `phone` may be held while another lock is taken, and never two phones at once.
 //! 2. Every other lock is a leaf: taken for a moment, nothing else is taken and nothing is awaited with it held. So a
@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) pairing: watch::Sender<u64>,
     faults: Mutex<Faults>,
     files: RwLock<HashMap<String, Bytes>>,
+    /// What the media host has no more and phones still have.
+    expired: Mutex<HashMap<String, Bytes>>,
     unanswered: Mutex<Vec<String>>,
     messages: AtomicU64,
 }
@@ -62,6 +64,7 @@ impl World {
             pairing: watch::Sender::new(0),
             faults: Mutex::default(),
             files: RwLock::default(),
+            expired: Mutex::default(),
             unanswered: Mutex::default(),
             messages: AtomicU64::new(0),
         }
@@ -137,6 +140,27 @@ impl World {
             files.insert(path, file);
         }
         room
+    }
+
+    /// The media host forgets every file; so do the phones when it is `lost`. Returns how many.
+    pub(crate) fn expire_files(&self, lost: bool) -> usize {
+        let gone = std::mem::take(&mut *self.files.write().unwrap_or_else(PoisonError::into_inner));
+        let count = gone.len();
+        let mut expired = locked(&self.expired);
+        if lost {
+            expired.clear();
+        } else {
+            expired.extend(gone);
+        }
+        count
+    }
+
+    /// A phone puts a file there again; where it lies now, or nothing when the phone has it no more.
+    pub(crate) fn revive_file(&self, path: &str) -> Option<String> {
+        let file = locked(&self.expired).get(path).cloned().or_else(|| self.file(path))?;
+        let folder = path.rsplit_once('/').map_or("/v", |(folder, _)| folder);
+        let again = format!("{folder}/{}", hex::encode(rand::random::<[u8; 16]>()));
+        self.keep_file(again.clone(), file).then_some(again)
     }
 
     /// Sends a stanza to a linked device, past the faults that are set for it.

@@ -81,5 +81,6 @@ fn passed_on(found: Found) -> Option<Content> {
 fn is_about_itself(content: &Content) -> bool {
     let other = matches!(content, Content::Reaction { .. } | Content::ReadReceipt { .. })
         || matches!(content, Content::Poll(_) | Content::Interactive(_));
-    !other && !content.is_about_another()
+    let once = matches!(content, Content::Media(media) if media.view_once);
+    !other && !once && !content.is_about_another()
 }

@@ -9,6 +9,7 @@ pub(in crate::api) mod edit;
 pub(in crate::api) mod forward;
 pub(in crate::api) mod interactive;
 pub(in crate::api) mod location;
+pub(in crate::api) mod media;
 pub(in crate::api) mod poll;
 pub(in crate::api) mod reaction;
 pub(in crate::api) mod status;
@@ -24,7 +25,7 @@ use crate::api::limits::Key;
 use crate::domain::allowance::SendKind;
 use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
-use crate::outbound::accept::{Acceptance, Outgoing, Receipt};
+use crate::outbound::accept::{Acceptance, Outgoing, Receipt, Taken};
 use crate::store::Found;
 use axum::Json;
 use axum::http::HeaderMap;
@@ -34,8 +35,7 @@ const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Characters of a message's id, ours or WhatsApp's.
 const MESSAGE_ID_CHARS_MAX: usize = 128;
 
-/// Charges the window of the kind, and gives the charge back when nothing new was accepted: a repeat, a refusal, a
-/// message that a plugin rejects.
+/// Takes one message: see [`charged`].
 pub(in crate::api) async fn accept(
     api: &Api,
     device: &OwnDevice<Sends>,
@@ -54,13 +54,8 @@ async fn accept_as(
     asked: &Value,
     outgoing: Outgoing,
 ) -> Bare<Receipt> {
-    let window = Key::Sent(kind, device.id().clone());
-    api.limits.charge_own(window.clone(), &device.tenant.allowance)?;
-    let accepted = acceptance(api, device).accept_as(asked, outgoing).await;
-    if !accepted.as_ref().is_ok_and(|accepted| accepted.is_new) {
-        api.limits.give_back(&window);
-    }
-    Ok(Json(accepted?.receipt))
+    let acceptance = acceptance(api, device);
+    charged(api, device, kind, async { Ok(acceptance.accept_as(asked, outgoing).await?) }).await
 }
 
 /// The answer of an earlier request with this key, before what the request names is looked at: that may have changed.
@@ -92,6 +87,23 @@ async fn named(api: &Api, device: &OwnDevice<Sends>, id: &str) -> Result<Option<
         return Err(ApiError::NotFound("message"));
     }
     Ok(found)
+}
+
+/// Charges the window of the kind, and gives the charge back when nothing new was accepted: a repeat, a refusal, a
+/// message that a plugin rejects.
+async fn charged(
+    api: &Api,
+    device: &OwnDevice<Sends>,
+    kind: SendKind,
+    taking: impl Future<Output = Result<Taken, ApiError>>,
+) -> Bare<Receipt> {
+    let window = Key::Sent(kind, device.id().clone());
+    api.limits.charge_own(window.clone(), &device.tenant.allowance)?;
+    let taken = taking.await;
+    if !taken.as_ref().is_ok_and(|taken| taken.is_new) {
+        api.limits.give_back(&window);
+    }
+    Ok(Json(taken?.receipt))
 }
 
 /// `to`: whom a message is for.

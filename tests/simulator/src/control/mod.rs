@@ -55,6 +55,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/groups/{group}/leave", post(groups::leave))
         .route("/groups/join", post(groups::join))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/files/expire", post(expire))
         .route("/mms/{kind}/{token}", post(media::upload))
         .route("/v/{kind}/{name}", get(media::download))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -103,6 +104,16 @@ async fn chat(State(shared): Shareds, upgrade: WebSocketUpgrade) -> Response {
 
 async fn root(State(shared): Shareds) -> Json<Value> {
     Json(json!({ "key": hex::encode(crate::noise::public_key(&shared.identity.root)) }))
+}
+
+#[derive(Deserialize)]
+struct Expiry {
+    #[serde(default)]
+    lost: bool,
+}
+
+async fn expire(State(shared): Shareds, Json(expiry): Json<Expiry>) -> Json<Value> {
+    Json(json!({ "expired": shared.world.expire_files(expiry.lost) }))
 }
 
 async fn stats(State(shared): Shareds) -> Json<Value> {

@@ -32,6 +32,9 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Res
             return phone::send_again(world, &author, &session.account, session.device, node).await;
         }
     }
+    if attr(node, "type") == "server-error" {
+        return phone::upload_again(world, session, node);
+    }
     relay(world, session, node);
     Ok(())
 }

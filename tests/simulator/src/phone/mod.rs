@@ -2,11 +2,12 @@
 //!
 //! - `receive`: what comes from linked devices; `write`: what its owner writes.
 //! - `sync`, `history`: what it gives to the devices linked to it; `seal`: encryption for one device.
-//! - `again`: what could not be read is asked for and sent again.
+//! - `again`: what could not be read is asked for and sent again; `reupload`: the same of files.
 
 mod again;
 mod history;
 mod receive;
+mod reupload;
 mod seal;
 mod sync;
 mod write;
@@ -14,6 +15,7 @@ mod write;
 pub(crate) use again::{ask_again, send_again};
 pub(crate) use history::{CHATS_MAX, MESSAGES_MAX, Prepared, give as give_history};
 pub(crate) use receive::{Inbound, receive};
+pub(crate) use reupload::upload_again;
 pub(crate) use sync::share_sync_keys;
 pub(crate) use write::write;
 

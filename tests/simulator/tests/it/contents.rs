@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use wacore::download::{Downloadable, MediaType};
 use wacore_binary::Jid;
 use waproto::whatsapp as wa;
+use whatsapp_rust::features::{MediaRetryResult, MediaReuploadRequest};
 use whatsapp_rust::send::RevokeType;
 
 const KINDS: [&str; 5] = ["image", "video", "audio", "document", "sticker"];
@@ -238,4 +239,34 @@ async fn what_no_phone_can_write_is_refused() {
         let (status, reason) = rig.refused(&path, body.clone()).await;
         assert_eq!(status, 400, "{body}: {reason}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_uploads_again_what_the_media_host_forgot_and_says_when_it_has_lost_it_too() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let media = json!({ "kind": "document", "data": "aGVsbG8gZmlsZQ==" });
+    let id = rig.write(BUDI, json!({ "to": SHOP, "media": media })).await;
+    let received = device.message(&id).await;
+    let document = received.message.document_message.as_option().unwrap();
+    rig.post("/files/expire", json!({})).await;
+    assert!(device.client.download(document).await.is_err());
+    let ask = async || {
+        let request = MediaReuploadRequest {
+            msg_id: &id,
+            chat_jid: &received.info.source.chat,
+            media_key: document.media_key.as_deref().unwrap(),
+            is_from_me: false,
+            participant: None,
+        };
+        device.client.media_reupload().request(&request).await.unwrap()
+    };
+
+    let MediaRetryResult::Success { direct_path } = ask().await else { panic!("the phone has the file") };
+
+    let again = wa::message::DocumentMessage { direct_path: Some(direct_path), url: None, ..document.clone() };
+    assert_eq!(device.client.download(&again).await.unwrap(), b"hello file");
+    rig.post("/files/expire", json!({ "lost": true })).await;
+    assert!(matches!(ask().await, MediaRetryResult::NotFound));
+    rig.all_answered().await;
 }
