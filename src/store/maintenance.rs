@@ -1,7 +1,8 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
 use super::{
-    DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv, plugins, tenants,
+    DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
+    plugins, tenants,
 };
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, MediaId, TenantId};
@@ -223,13 +224,17 @@ impl Store {
     /// When the next file that is wanted becomes due.
     pub async fn next_download_at(&self) -> Result<Option<i64>> {
         self.db
-            .read(|conn| Ok(conn.query_row("SELECT min(next_at) FROM media WHERE state = 'wanted'", [], |row| row.get(0))?))
+            .read(|conn| {
+                Ok(conn.query_row("SELECT min(next_at) FROM media WHERE state = 'wanted'", [], |row| row.get(0))?)
+            })
             .await
     }
 
     /// Bytes of all stored files of all tenants.
     pub async fn media_bytes(&self) -> Result<u64> {
-        self.db.read(|conn| Ok(conn.query_row("SELECT coalesce(sum(bytes), 0) FROM media_use", [], |row| row.get(0))?)).await
+        self.db
+            .read(|conn| Ok(conn.query_row("SELECT coalesce(sum(bytes), 0) FROM media_use", [], |row| row.get(0))?))
+            .await
     }
 
     /// Tenants that files declare.

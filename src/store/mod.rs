@@ -37,10 +37,8 @@ pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
-pub use media::{
-    DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched,
-};
 pub use maintenance::{PluginFile, ResumableDevice, Totals};
+pub use media::{DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
 pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};

@@ -60,7 +60,8 @@ mod tests {
         assert_eq!(cipher.open(3, false, &sealed).as_deref(), Ok(&b"a piece"[..]));
         assert_eq!(cipher.open(4, false, &sealed), Err(Corrupt));
         assert_eq!(cipher.open(3, true, &sealed), Err(Corrupt));
-        for (owner, file, salt) in [("tenant_2", "media_1", 1), ("tenant_1", "media_2", 1), ("tenant_1", "media_1", 2)] {
+        for (owner, file, salt) in [("tenant_2", "media_1", 1), ("tenant_1", "media_2", 1), ("tenant_1", "media_1", 2)]
+        {
             let other = vault.file_cipher(owner, file, &[salt; SALT_BYTES]);
             assert_eq!(other.open(3, false, &sealed), Err(Corrupt), "{owner} {file} {salt}");
         }

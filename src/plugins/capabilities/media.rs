@@ -38,14 +38,7 @@ fn unavailable(why: &str) -> media::Error {
 }
 
 /// `fetches`: whether a file that is at WhatsApp is asked for, and then waited for at most `time`.
-async fn read_stored(
-    home: &Home,
-    fetches: bool,
-    time: Duration,
-    handle: &str,
-    offset: u64,
-    length: usize,
-) -> Answer {
+async fn read_stored(home: &Home, fetches: bool, time: Duration, handle: &str, offset: u64, length: usize) -> Answer {
     let Some(library) = home.library.clone() else {
         return Err(unavailable("no media is laid out for this rehearsal"));
     };
