@@ -6,7 +6,7 @@ use crate::domain::clock::Clock;
 use crate::egress::Egress;
 use crate::media::{KeepError, Media};
 use crate::plugins::{self, EngineError, Plugins};
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Store, Topic};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::{self, FolderError, Ground, Tenants};
@@ -40,7 +40,7 @@ pub enum StartError {
     Read(#[from] crate::store::StoreError),
 }
 
-/// How often what has had its time is forgotten.
+/// How often what has had its time is forgotten; also when a tenant was deleted.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A running gateway.
@@ -194,6 +194,7 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
 }
 
 async fn clean(store: Store, media: Media, keep: Duration, stop: CancellationToken) {
+    let mut deleted = store.watch(Topic::Tenants);
     loop {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
@@ -207,6 +208,7 @@ async fn clean(store: Store, media: Media, keep: Duration, stop: CancellationTok
         }
         tokio::select! {
             () = stop.cancelled() => return,
+            () = deleted.changed() => {}
             () = tokio::time::sleep(CLEAN_EVERY) => {}
         }
     }

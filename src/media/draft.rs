@@ -4,7 +4,7 @@ use super::file::{SealedReader, SealedWriter, Written};
 use super::{KeepError, Media, blocking, facts, folder_of, removed};
 use crate::domain::ids::{MediaId, TenantId};
 use crate::domain::media::{self, MediaKind, settle_kind, settle_type};
-use crate::store::{MediaFacts, MediaKept, MediaRow};
+use crate::store::{MediaFacts, MediaKept, MediaRow, StoreError};
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -89,8 +89,22 @@ impl Draft {
         self.writer = Some(writer);
     }
 
-    /// Holds the file against what is said of it, and keeps it: on disk, and seen by its tenant, when this returns.
+    /// Holds the file against what is said of it, and keeps it: on disk, and seen by its tenant, when this returns. One that
+    /// is not kept is gone by then.
     pub async fn keep(mut self, claim: Claim) -> Result<MediaRow, KeepError> {
+        let kept = self.kept(claim).await;
+        let ours = std::mem::take(&mut self.ours);
+        if kept.is_err() {
+            let (media, tenant, id) = (self.media.clone(), self.tenant.clone(), self.id.clone());
+            let gone = if ours { media.remove_unlisted(&tenant, &id).await } else { self.discard().await };
+            if let Err(error) = gone {
+                tracing::warn!(%tenant, %id, %error, "a file that was not kept is still there");
+            }
+        }
+        kept
+    }
+
+    async fn kept(&mut self, claim: Claim) -> Result<MediaRow, KeepError> {
         let writer = self.writer.take().ok_or_else(broken)?;
         let folder = folder_of(&self.media.0.settings.folder, &self.tenant);
         let (path, name) = (folder.join(self.id.as_str()), self.media.name(&self.tenant, &self.id));
@@ -127,12 +141,13 @@ impl Draft {
         let facts = MediaFacts { mime, file_name, size, sha256, dimensions };
         let tenant_bytes_max = self.media.0.settings.tenant_bytes_max;
         let store = &self.media.0.store;
-        match store.keep_media(&self.tenant, &self.id, facts, tenant_bytes_max).await? {
-            MediaKept::TenantFull => return Err(KeepError::TenantFull { bytes_max: tenant_bytes_max }),
-            MediaKept::Kept => self.ours = false,
+        match store.keep_media(&self.tenant, &self.id, !self.ours, facts, tenant_bytes_max).await? {
+            MediaKept::TenantFull => Err(KeepError::TenantFull { bytes_max: tenant_bytes_max }),
+            MediaKept::Kept(row) => {
+                self.media.stored(i64::try_from(size).unwrap_or(i64::MAX));
+                Ok(*row)
+            }
         }
-        self.media.stored(i64::try_from(size).unwrap_or(i64::MAX));
-        Ok(store.media(&self.tenant, &self.id).await?)
     }
 }
 
@@ -142,7 +157,12 @@ impl Drop for Draft {
         let Some(runtime) = tokio::runtime::Handle::try_current().ok().filter(|_| self.ours) else { return };
         let (media, tenant, id) = (self.media.clone(), self.tenant.clone(), self.id.clone());
         runtime.spawn(async move {
-            if let Err(error) = media.remove_unlisted(&tenant, &id).await {
+            // It may have been kept, and who brought it went without hearing so.
+            let gone = match media.delete(&tenant, &id).await {
+                Err(KeepError::Store(StoreError::NotFound)) => media.remove_unlisted(&tenant, &id).await,
+                other => other,
+            };
+            if let Err(error) = gone {
                 tracing::warn!(%tenant, %id, %error, "a file that was not kept is still there; the next start removes it");
             }
         });

@@ -330,6 +330,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_received_file_that_was_taken_away_while_it_came_is_not_kept_and_leaves_no_file() {
+        let world = World::with(None).await;
+        let id = world.kept(b"once").await;
+        let row = world.media.0.store.media(&world.tenant, &id).await.expect("a row");
+        let mut draft = world.media.fetched(&row).await.expect("draft");
+        draft.write(Bytes::from_static(b"again")).await.expect("writes");
+        world.media.delete(&world.tenant, &id).await.expect("deleted");
+
+        let kept = draft.keep(Claim::default()).await;
+
+        assert!(matches!(kept, Err(KeepError::Store(StoreError::NotFound) | KeepError::Disk(_))), "{kept:?}");
+        assert_eq!(world.files(), 0);
+    }
+
+    #[tokio::test]
     async fn a_claim_that_does_not_hold_is_refused_and_a_lenient_one_is_corrected() {
         let world = World::with(None).await;
         let drafted = async || {

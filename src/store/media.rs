@@ -59,9 +59,9 @@ pub struct MediaUse {
 }
 
 /// Whether a file found its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum MediaKept {
-    Kept,
+    Kept(Box<MediaRow>),
     /// With it the tenant would store more than it may: nothing was written.
     TenantFull,
 }
@@ -119,15 +119,18 @@ impl Store {
             .await
     }
 
-    /// The file is on disk: from now on it is there, unless the tenant would store more than `tenant_bytes_max` then.
+    /// The file is on disk: from now on it is there, unless the tenant would store more than `tenant_bytes_max` then. Not
+    /// found when it was taken away meanwhile. `received` is one that was wanted, any other one was begun.
     pub async fn keep_media(
         &self,
         tenant: &TenantId,
         id: &MediaId,
+        received: bool,
         facts: MediaFacts,
         tenant_bytes_max: u64,
     ) -> Result<MediaKept> {
         let (tenant, id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
+        let before = if received { "wanted" } else { "unlisted" };
         self.db
             .write(move |tx| {
                 let used = used(tx, &tenant)?;
@@ -139,7 +142,7 @@ impl Store {
                         "UPDATE media SET state = 'stored', mime = ?3, file_name = ?4, size = ?5, sha256 = ?6, \
                          width = coalesce(?7, width), height = coalesce(?8, height), seconds = coalesce(?9, seconds), \
                          failure = NULL, failed_at = NULL, used_at = ?10 \
-                         WHERE tenant_id = ?1 AND id = ?2 AND state IN ('unlisted', 'wanted')",
+                         WHERE tenant_id = ?1 AND id = ?2 AND state = ?11",
                     )?
                     .execute(params![
                         tenant.as_str(),
@@ -151,14 +154,15 @@ impl Store {
                         facts.dimensions.width,
                         facts.dimensions.height,
                         facts.dimensions.seconds,
-                        now
+                        now,
+                        before
                     ])?;
                 if changed == 0 {
                     return Err(StoreError::NotFound);
                 }
                 add_use(tx, &tenant, 1, i64::try_from(facts.size).unwrap_or(i64::MAX))?;
                 tx.wake(Topic::Media);
-                Ok(MediaKept::Kept)
+                Ok(MediaKept::Kept(Box::new(find(tx, &tenant, &id)?.ok_or(StoreError::NotFound)?)))
             })
             .await
     }

@@ -15,9 +15,11 @@ pub enum Topic {
     Devices,
     Plugins,
     Media,
+    /// A tenant is gone, and what it stored is to go.
+    Tenants,
 }
 
-const TOPICS: usize = 6;
+const TOPICS: usize = 7;
 
 #[derive(Debug)]
 pub(super) struct Wakes {

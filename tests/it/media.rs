@@ -233,3 +233,17 @@ async fn the_thirty_first_file_of_a_minute_is_refused_and_neither_a_refusal_nor_
     let (status, _) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&text)).await;
     assert_eq!(status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_of_a_deleted_tenant_go_with_it() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    assert_eq!(upload(&gateway, &png(1_000)).await.0, 200);
+    let media = folder.path().join("media");
+    assert_eq!(files(&media).len(), 1);
+
+    let tenant = format!("/admin/tenants/{}", text(&gateway.info["tenantId"]));
+    assert_eq!(answer(gateway.admin("DELETE", &tenant)).await.0, 200);
+
+    until("the file to go", async || files(&media).is_empty().then_some(())).await;
+}
