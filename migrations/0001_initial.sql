@@ -143,7 +143,7 @@ CREATE TABLE messages_inbox (
     envelope TEXT NOT NULL,
     -- The decrypted protobuf without its key material.
     message BLOB NOT NULL,
-    -- 0 new, 1 processed, 2 set aside because it does not read, 3 seen and no message of anybody.
+    -- 0 new, 1 processed, 2 set aside because it does not read, 3 seen and no message of anybody, 4 lost and asked for again.
     processed INTEGER NOT NULL DEFAULT 0,
     received_at INTEGER NOT NULL,
     UNIQUE (device_id, chat, sender, wa_id)

@@ -10,7 +10,7 @@ use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, EventId, MediaId, TenantId};
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone)]
@@ -72,6 +72,11 @@ pub enum Incoming {
 /// Where a row stands; the migration names the others. The numbers are on disk.
 const NEW: u8 = 0;
 const NOTHING_TO_TELL: u8 = 3;
+/// It came, was lost before it was stored, and is asked for again.
+const MISSING: u8 = 4;
+
+/// Times a message is asked for again, one for each time that WhatsApp delivers it; then it is acknowledged.
+const ASKS_MAX: u32 = 3;
 
 /// Rows of the inbox are of these kinds. The numbers are on disk.
 const MESSAGE: u8 = 0;
@@ -99,14 +104,21 @@ impl Store {
                 lease.check(tx)?;
                 let mut new = 0;
                 for Sealed { row, poll, media: file } in &rows {
-                    let written = tx
+                    let written: Option<i64> = tx
                         .prepare_cached(
                             "INSERT INTO messages_inbox \
                              (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, processed) \
-                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-                             ON CONFLICT (device_id, chat, sender, wa_id) DO NOTHING",
+                             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
+                             WHERE NOT EXISTS (SELECT 1 FROM messages_inbox \
+                                WHERE device_id = ?2 AND wa_id = ?5 AND processed <> 4 \
+                                AND (sender = ?10 OR iif(json_valid(envelope), envelope ->> 'senderAlternative' = ?4, 0))) \
+                             ON CONFLICT (device_id, chat, sender, wa_id) DO UPDATE SET \
+                                envelope = excluded.envelope, message = excluded.message, \
+                                received_at = excluded.received_at, processed = excluded.processed \
+                             WHERE processed = 4 RETURNING seq",
                         )?
-                        .execute(params![
+                        .query_row(
+                            params![
                             tenant.as_str(),
                             lease.device.as_str(),
                             row.chat,
@@ -115,16 +127,18 @@ impl Store {
                             row.envelope.to_string(),
                             row.message.as_deref().unwrap_or_default(),
                             now,
-                            if row.message.is_some() { NEW } else { NOTHING_TO_TELL }
-                        ])?;
-                    if written > 0 {
-                        note_poll(tx, &tenant, &lease.device, row, poll.as_deref(), now)?;
-                    }
-                    if let (1, Some(new), Some(sealed)) = (written, &row.media, file) {
+                            if row.message.is_some() { NEW } else { NOTHING_TO_TELL },
+                            row.envelope["senderAlternative"].as_str()
+                        ],
+ |row| row.get(0))
+ .optional()?;
+                    let Some(seq) = written else { continue };
+                    note_poll(tx, &tenant, &lease.device, row, seq, poll.as_deref(), now)?;
+                    if let (Some(new), Some(sealed)) = (&row.media, file) {
                         let eager = media::eager(tx, &tenant)?.unwrap_or(eager);
                         media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
                     }
-                    new += if row.message.is_some() { written } else { 0 };
+                    new += usize::from(row.message.is_some());
                 }
                 tx.wake(Topic::Inbox);
                 Ok(new)
@@ -132,23 +146,58 @@ impl Store {
             .await
     }
 
-    /// Whether a message has reached the inbox, whatever became of it there.
-    pub async fn has_received(
+    /// Notes a message that was delivered, cannot be decrypted any more, and is not in the inbox; an event tells of it the
+    /// first time. True when it is to be asked for again: it is not here, and was not asked for often enough yet.
+    pub async fn miss_inbound(
         &self,
         tenant: &TenantId,
-        device: &DeviceId,
+        lease: &Lease,
         chat: String,
         sender: String,
         wa_id: String,
     ) -> Result<bool> {
-        let (tenant, device) = (tenant.clone(), device.clone());
+        let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
         self.db
-            .read(move |conn| {
-                let mut found = conn.prepare_cached(
-                    "SELECT 1 FROM messages_inbox \
-                     WHERE tenant_id = ?1 AND device_id = ?2 AND chat = ?3 AND sender = ?4 AND wa_id = ?5",
-                )?;
-                Ok(found.exists(params![tenant.as_str(), device.as_str(), chat, sender, wa_id])?)
+            .write(move |tx| {
+                lease.check(tx)?;
+                let device = &lease.device;
+                let found: Option<(i64, u8, u32)> = tx
+                    .prepare_cached(
+                        "SELECT seq, processed, iif(processed = 4, envelope ->> 'asked', 0) FROM messages_inbox \
+                         WHERE device_id = ?1 AND chat = ?2 AND sender = ?3 AND wa_id = ?4",
+                    )?
+                    .query_row(params![device.as_str(), chat, sender, wa_id], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                    })
+                    .optional()?;
+                let asked = match found {
+                    Some((_, state, asked)) if state != MISSING || asked >= ASKS_MAX => return Ok(false),
+                    Some((seq, _, asked)) => {
+                        tx.prepare_cached("UPDATE messages_inbox SET envelope = ?2 WHERE seq = ?1")?
+                            .execute(params![seq, json!({ "asked": asked + 1 }).to_string()])?;
+                        return Ok(true);
+                    }
+                    None => json!({ "asked": 1 }).to_string(),
+                };
+                tx.prepare_cached(
+                    "INSERT INTO messages_inbox \
+                     (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, processed) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7, ?8)",
+                )?
+                .execute(params![
+                    tenant.as_str(),
+                    device.as_str(),
+                    chat,
+                    sender,
+                    wa_id,
+                    asked,
+                    now,
+                    MISSING
+                ])?;
+                let data = json!({ "id": wa_id, "chat": chat, "from": sender, "timestamp": now / 1000 });
+                let type_ = EventType::MessageUndecryptable;
+                events::append(tx, &Event::new(tenant, Some(device.clone()), type_, now, data))?;
+                Ok(true)
             })
             .await
     }
@@ -258,10 +307,10 @@ fn note_poll(
     tenant: &TenantId,
     device: &DeviceId,
     row: &NewInboxRow,
+    seq: i64,
     sealed: Option<&[u8]>,
     now: UnixMs,
 ) -> Result<()> {
-    let seq = tx.last_insert_rowid();
     if let (Some(new), Some(sealed)) = (&row.poll, sealed) {
         let written = Written { wa_id: &row.wa_id, chat: &row.chat, authors: &new.authors, poll: &new.poll };
         polls::insert(tx, tenant, device, &written, sealed, now)?;

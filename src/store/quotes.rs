@@ -55,7 +55,7 @@ impl Store {
                 let received = conn
                     .prepare_cached(
                         "SELECT wa_id, chat, envelope ->> 'fromMe', sender, message FROM messages_inbox \
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3 AND processed <> 3 \
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3 AND processed < 2 \
                          ORDER BY seq DESC LIMIT 1",
                     )?
                     .query_row(params![tenant.as_str(), device.as_str(), id], |row| {
@@ -85,7 +85,7 @@ impl Store {
                 let received = conn
                     .prepare_cached(
                         "SELECT wa_id, sender, message FROM messages_inbox \
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND chat IN (?3, ?4) AND wa_id = ?5 AND processed <> 3",
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND chat IN (?3, ?4) AND wa_id = ?5 AND processed < 2",
                     )?
                     .query_row(params![tenant.as_str(), device.as_str(), first, second, id], |row| {
                         let said = Said::Received { sender: row.get(1)?, message: row.get(2)? };

@@ -15,6 +15,7 @@ use super::{PairingCode, QrCode, Vitals};
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Ended, Observed};
 use crate::domain::event::{Event, EventType};
+use crate::domain::ids::EventId;
 use crate::domain::jid::PhoneNumber;
 use crate::store::{Lease, Link, Observation, ReceiptNews, StoreError};
 use futures_util::future::OptionFuture;
@@ -31,6 +32,7 @@ use whatsapp_rust::cache_config::{CacheConfig, CacheEntryConfig};
 use whatsapp_rust::client::{Client, RawNodeLease};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
+use whatsapp_rust::types::durability_hook::InboundMessage;
 
 /// How long a closing client may flush before it is dropped.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -96,6 +98,7 @@ struct Connection<'a> {
     signals: mpsc::Receiver<Signal>,
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
+    hook: Hook,
     linked: bool,
     connected: bool,
     /// A signal that was read too early.
@@ -124,7 +127,7 @@ impl<'a> Connection<'a> {
         let received = Received {
             store: env.store.clone(),
             tenant: env.tenant.clone(),
-            device: env.device.clone(),
+            lease: lease.clone(),
             signals: queue.clone(),
         };
         let simulator = env.settings.simulator.clone();
@@ -138,7 +141,7 @@ impl<'a> Connection<'a> {
             .with_http_client(http)
             .with_version(env.settings.version)
             .with_event_handler(queue)
-            .with_inbound_durability_hook(hook)
+            .with_inbound_durability_hook(hook.clone())
             .with_cache_config(caches())
             .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME))
             .skip_history_sync();
@@ -163,6 +166,7 @@ impl<'a> Connection<'a> {
             signals,
             acks,
             ratchet,
+            hook,
             linked,
             connected: false,
             put_back: None,
@@ -267,7 +271,8 @@ impl<'a> Connection<'a> {
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
             Signal::News(first) => self.on_news(first).await,
-            Signal::Undecryptable { chat, sender, id } => self.on_undecryptable(&chat, &sender, &id).await,
+            Signal::Undecryptable { chat, sender, id, at } => self.on_undecryptable(chat, sender, id, at).await,
+            Signal::Recovered(messages) => self.on_recovered(messages).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
             // The restart that ends a pairing looks like a loss; the client is on its way back by itself.
@@ -379,23 +384,27 @@ impl<'a> Connection<'a> {
         self.report(self.env.store.apply_receipts(&self.env.tenant, &self.env.device, news).await);
     }
 
-    async fn on_undecryptable(&self, chat: &str, sender: &str, id: &str) {
-        let now = self.env.store.clock().now_ms();
-        let data = serde_json::json!({ "id": id, "chat": chat, "from": sender, "timestamp": now / 1000 });
-        let event = Event::new(
-            self.env.tenant.clone(),
-            Some(self.env.device.clone()),
-            EventType::MessageUndecryptable,
-            now,
-            data,
-        );
-        self.report(self.env.store.append_event(event).await);
+    /// Told once, however often WhatsApp delivers it: its id follows from the message.
+    async fn on_undecryptable(&self, chat: String, sender: String, id: String, at: UnixMs) {
+        let (tenant, device) = (self.env.tenant.clone(), self.env.device.clone());
+        let type_ = EventType::MessageUndecryptable;
+        let data = serde_json::json!({ "id": id, "chat": chat, "from": sender, "timestamp": at / 1000 });
+        let parts = [type_.as_str(), device.as_str(), &chat, &sender, &id];
+        let event =
+            Event { id: EventId::derived(at, &parts), ..Event::new(tenant, Some(device.clone()), type_, at, data) };
+        self.report(self.env.store.append_events_once(vec![event]).await);
     }
 
-    /// The message stays unacknowledged until it has come again.
+    /// The library tells of these and does not wait for anybody to have them.
+    async fn on_recovered(&self, messages: Vec<InboundMessage>) {
+        if let Err(error) = self.hook.recovered(&self.client, messages).await {
+            tracing::error!(device = %self.env.device, %error, "messages that the phone sent again could not be stored");
+        }
+    }
+
+    /// The message stays unacknowledged until it has come again, or was asked for often enough.
     async fn on_missing(&self, missing: Missing) {
         tracing::warn!(device = %self.env.device, id = missing.id, "a received message was lost before it was stored");
-        self.on_undecryptable(&missing.chat.to_string(), &missing.sender.to_string(), &missing.id).await;
         let (client, device) = (self.client.clone(), self.env.device.clone());
         // Off this loop: it takes a round trip, and the connection's other news arrive here meanwhile.
         tokio::spawn(async move {

@@ -8,11 +8,12 @@ use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
 use super::ratchet::Ratchet;
+use crate::domain::clock::UnixMs;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use wacore::types::events::{Event, EventHandler};
+use wacore::types::events::{Event, EventHandler, InboundMessage};
 use wacore::types::presence::ReceiptType;
 use wacore_binary::NodeRef;
 
@@ -58,7 +59,11 @@ pub(super) enum Signal {
         chat: String,
         sender: String,
         id: String,
+        /// When it was written.
+        at: UnixMs,
     },
+    /// What could not be read, or was never stored, as the account's own phone sent it again. Other messages pass the hook.
+    Recovered(Vec<InboundMessage>),
     /// It was decrypted before, so it cannot be again, and our inbox lacks it.
     Missing(Missing),
     /// Something around messages; `news` reads it.
@@ -107,6 +112,7 @@ impl EventHandler for SignalQueue {
             }
             Event::RawNode(stanza) => return self.stanza(stanza.get()),
             Event::UndecryptableMessage(message) => self.ratchet.read(&message.info.id),
+            Event::OfflineSyncCompleted(_) => self.ratchet.live(),
             _ => {}
         }
         let signal = if news::is_news(&event) { Some(Signal::News(event)) } else { signal(&event) };
@@ -155,7 +161,16 @@ fn signal(event: &Event) -> Option<Signal> {
             chat: message.info.source.chat.to_string(),
             sender: message.info.source.sender.to_string(),
             id: message.info.id.to_string(),
+            at: message.info.timestamp.timestamp_millis(),
         },
+        Event::Messages(batch) => {
+            let recovered = batch.messages.iter().filter(|message| message.info.unavailable_request_id.is_some());
+            let recovered: Vec<InboundMessage> = recovered.cloned().collect();
+            if recovered.is_empty() {
+                return None;
+            }
+            Signal::Recovered(recovered)
+        }
         _ => return None,
     })
 }

@@ -16,11 +16,13 @@ use buffa::Message as _;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
+use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 use whatsapp_rust::client::Client;
 use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
 
 /// Commits what a device received. One per connection.
+#[derive(Clone)]
 pub(super) struct Hook {
     pub(super) store: Store,
     pub(super) tenant: TenantId,
@@ -35,12 +37,36 @@ pub(super) struct Hook {
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        Ok(self.record(&client, batch).await?)
+    }
+}
+
+impl Hook {
+    /// What the account's phone sent again. It may name people by phone number where the message named them by lid.
+    pub(super) async fn recovered(&self, client: &Client, mut batch: Vec<InboundMessage>) -> Result<(), StoreError> {
+        for message in &mut batch {
+            let source = &message.info.source;
+            if source.sender_alt.is_some() {
+                continue;
+            }
+            let Ok(Some(entry)) = client.get_lid_pn_entry(&source.sender.to_non_ad()).await else { continue };
+            let other = if source.sender.is_lid() {
+                Jid::pn(entry.phone_number.to_string())
+            } else {
+                Jid::lid(entry.lid.to_string())
+            };
+            Arc::make_mut(&mut message.info).source.sender_alt = Some(other);
+        }
+        self.record(client, &batch).await
+    }
+
+    async fn record(&self, client: &Client, batch: &[InboundMessage]) -> Result<(), StoreError> {
         let mut rows: Vec<NewInboxRow> = Vec::with_capacity(batch.len());
         for inbound in batch {
             let mut row = row(inbound, &self.lease.device);
             if row.message.is_some() {
                 row.poll = asked(inbound);
-                row.vote = self.vote(&client, inbound, &rows).await?;
+                row.vote = self.vote(client, inbound, &rows).await?;
             }
             rows.push(row);
         }

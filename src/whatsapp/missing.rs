@@ -5,8 +5,8 @@
 //! after its start, cannot decrypt it a second time, and would acknowledge it as seen. What our inbox lacks was not seen.
 
 use super::events::{Signal, SignalQueue};
-use crate::domain::ids::{DeviceId, TenantId};
-use crate::store::{Store, StoreError};
+use crate::domain::ids::TenantId;
+use crate::store::{Lease, Store, StoreError};
 use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt as _, Node, Server};
@@ -48,21 +48,22 @@ impl Missing {
 pub(super) struct Received {
     pub(super) store: Store,
     pub(super) tenant: TenantId,
-    pub(super) device: DeviceId,
+    pub(super) lease: Lease,
     pub(super) signals: SignalQueue,
 }
 
 impl Received {
-    /// Whether a message that was decrypted before is in the inbox. One that is not is asked for again.
+    /// Whether a message that was decrypted before is done with: it is in the inbox, or was asked for as often as it may
+    /// be. Another one is asked for.
     pub(super) async fn has(&self, chat: &str, sender: &str, id: &str) -> Result<bool, StoreError> {
         // An address that does not parse never reached the inbox either, and nobody can be asked.
         let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else { return Ok(true) };
         let (in_chat, by) = (chat.to_non_ad().to_string(), sender.to_non_ad().to_string());
-        if self.store.has_received(&self.tenant, &self.device, in_chat, by, id.to_owned()).await? {
-            return Ok(true);
+        let asks = self.store.miss_inbound(&self.tenant, &self.lease, in_chat, by, id.to_owned()).await?;
+        if asks {
+            self.signals.put(Signal::Missing(Missing { chat, sender, id: id.to_owned() }));
         }
-        self.signals.put(Signal::Missing(Missing { chat, sender, id: id.to_owned() }));
-        Ok(false)
+        Ok(!asks)
     }
 }
 

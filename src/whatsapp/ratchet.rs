@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use whatsapp_rust::client::Client;
 use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory};
 
@@ -25,9 +26,15 @@ const DECRYPTING_MAX: usize = 4_096;
 /// waiting for an answer to them.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How long bytes wait for messages that were being decrypted while the sessions were written: the client leaves out
+/// the session that one of them holds.
+const HELD_TIME_MAX: Duration = Duration::from_millis(250);
+
 #[derive(Default)]
 pub(super) struct Ratchet {
     state: Mutex<State>,
+    /// Told whenever it becomes known of a message whether it decrypts.
+    known: Notify,
     /// Messages on their way to the wire, or waiting for the server's word.
     sending: AtomicUsize,
     client: OnceLock<Weak<Client>>,
@@ -41,6 +48,9 @@ struct State {
     decrypting: HashMap<String, Instant>,
     /// Something was decrypted since sessions were written last.
     stepped: bool,
+    /// What waited while the device was away is through. Until then messages are decrypted one at a time, and none while
+    /// sessions are written.
+    live: bool,
 }
 
 impl State {
@@ -60,8 +70,16 @@ impl State {
         self.decrypting.is_empty() && !self.stepped
     }
 
+    /// One of which nothing is heard may have been decrypted all the same.
     fn forget_old(&mut self, now: Instant) {
+        let before = self.decrypting.len();
         self.decrypting.retain(|_, arrived| now.duration_since(*arrived) < DECRYPTING_TIME_MAX);
+        self.stepped |= self.decrypting.len() < before;
+    }
+
+    /// Those whose session the next writing may leave out.
+    fn held(&self) -> Vec<String> {
+        if self.live { self.decrypting.keys().cloned().collect() } else { Vec::new() }
     }
 }
 
@@ -89,6 +107,13 @@ impl Ratchet {
         let mut state = self.state();
         state.decrypting.remove(id);
         state.stepped = true;
+        drop(state);
+        self.known.notify_waiters();
+    }
+
+    /// What waited while the device was away is through.
+    pub(super) fn live(&self) {
+        self.state().live = true;
     }
 
     pub(super) fn sending(self: &Arc<Self>) -> Sending {
@@ -106,23 +131,49 @@ impl Ratchet {
         }
         let _writing = self.writing.lock().await;
         let Some(client) = self.client.get().and_then(Weak::upgrade) else { return Ok(()) };
-        {
+        let held = {
             let mut state = self.state();
             if state.is_settled(Instant::now()) {
                 return Ok(());
             }
-            state.stepped = false;
+            state.held()
+        };
+        self.write(&client).await?;
+        if !held.is_empty() {
+            // Whose session was held is written in a second go, when it is known what became of its message.
+            let _ = tokio::time::timeout(HELD_TIME_MAX, self.all_known(&held)).await;
+            self.write(&client).await?;
         }
-        let written = tokio::time::timeout(WRITING_TIME_MAX, client.flush_pending_signal_state()).await;
-        if !matches!(written, Ok(Ok(()))) {
+        Ok(())
+    }
+
+    async fn write(&self, client: &Arc<Client>) -> anyhow::Result<()> {
+        self.state().stepped = false;
+        let client = client.clone();
+        // By itself: cut off in the middle, it could leave messages written and told to nobody.
+        let writing = tokio::spawn(async move { client.flush_pending_signal_state().await });
+        let written = tokio::time::timeout(WRITING_TIME_MAX, writing).await;
+        if !matches!(written, Ok(Ok(Ok(())))) {
             self.state().stepped = true;
         }
         match written {
-            Ok(written) => Ok(written?),
+            Ok(written) => Ok(written??),
             Err(_) => {
                 tracing::warn!("a message went out before the sessions were written");
                 Ok(())
             }
+        }
+    }
+
+    async fn all_known(&self, ids: &[String]) {
+        loop {
+            let known = self.known.notified();
+            tokio::pin!(known);
+            known.as_mut().enable();
+            if !ids.iter().any(|id| self.state().decrypting.contains_key(id)) {
+                return;
+            }
+            known.await;
         }
     }
 }
@@ -179,6 +230,8 @@ mod tests {
     fn a_stanza_that_nothing_more_is_heard_of_does_not_count_for_ever() {
         let ratchet = Ratchet::default();
         ratchet.arrived("3EB0");
+        assert!(!ratchet.state().is_settled(Instant::now() + DECRYPTING_TIME_MAX), "it may have been decrypted");
+        ratchet.state().stepped = false;
         assert!(ratchet.state().is_settled(Instant::now() + DECRYPTING_TIME_MAX));
     }
 
@@ -195,7 +248,33 @@ mod tests {
             state.arrived(&id.to_string(), now);
         }
         state.arrived("later", now + DECRYPTING_TIME_MAX);
-        assert!(!state.stepped && state.decrypting.len() == 1, "what is old goes without a word");
+        assert!(state.stepped && state.decrypting.len() == 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_messages_to_be_known_waits_for_all_of_them() {
+        let ratchet = Arc::new(Ratchet::default());
+        ratchet.live();
+        ratchet.arrived("1");
+        ratchet.arrived("2");
+        let held = ratchet.state().held();
+        let waiting = ratchet.clone();
+        let known = tokio::spawn(async move { waiting.all_known(&held).await });
+        tokio::task::yield_now().await;
+
+        ratchet.arrived("3");
+        ratchet.read("1");
+        tokio::task::yield_now().await;
+        assert!(!known.is_finished());
+        ratchet.read("2");
+        known.await.expect("does not panic");
+    }
+
+    #[test]
+    fn before_it_is_live_nothing_is_held() {
+        let ratchet = Ratchet::default();
+        ratchet.arrived("1");
+        assert!(ratchet.state().held().is_empty());
     }
 
     #[test]

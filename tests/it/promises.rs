@@ -92,11 +92,10 @@ async fn what_whatsapp_acknowledged_is_not_sent_again_after_a_kill_though_no_rec
     assert_eq!(copies, [("first".to_owned(), Some(1)), ("second".to_owned(), Some(1))]);
 }
 
-/// A gateway that was killed after it wrote the session with which a message was decrypted, and before the message's row.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_was_decrypted_and_not_stored_is_asked_for_again() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let (gateway, phones) = (Gateway::start(folder.path(), &simulator), Phones::of(&simulator));
+/// The message is delivered, acknowledged to nobody, and taken out of the database behind a session that is on disk: as
+/// after a kill that came when the session was written, and the row not yet. Answers with its id.
+async fn lost(folder: &Path, simulator: &whatsapp_simulator::Simulator) -> String {
+    let (gateway, phones) = (Gateway::start(folder, simulator), Phones::of(simulator));
     let (contact, device) = (text(&gateway.info["contactPhone"]), text(&gateway.info["devicePhone"]));
     for tag in ["ack", "receipt"] {
         let stanzas = json!({ "tag": tag, "direction": "in" });
@@ -104,25 +103,34 @@ async fn a_message_that_was_decrypted_and_not_stored_is_asked_for_again() {
     }
     let body = json!({ "to": device, "text": "an order" });
     let written = text(&phones.post(&format!("/accounts/{contact}/messages"), body).await["id"]);
-    let path = gateway.device("/events?cursor=0");
-    let of_message = async |gateway: &Gateway| -> Vec<String> {
-        let events = gateway.get(&path).await.as_array().cloned().unwrap();
-        let ours = events.iter().filter(|event| event["payload"]["id"] == json!(written));
-        ours.map(|event| text(&event["type"])).collect()
-    };
-    until("the message", async || (!of_message(&gateway).await.is_empty()).then_some(())).await;
+    until("the message", async || (!told(&gateway, &written).await.is_empty()).then_some(())).await;
     // Shut down in order, so that the session is on disk for certain.
     let stop = std::process::Command::new("kill").args(["-TERM", &gateway.process().to_string()]).status().unwrap();
     assert!(stop.success() && gateway.wait().success());
-    let database = Connection::open(folder.path().join("rijan.db")).unwrap();
+    let database = Connection::open(folder.join("rijan.db")).unwrap();
     for gone in ["DELETE FROM messages_inbox WHERE wa_id = ?1", "DELETE FROM event_logs WHERE data ->> 'id' = ?1"] {
         assert_eq!(database.execute(gone, [&written]).unwrap(), 1);
     }
-    reqwest::Client::new().delete(format!("{}/faults", simulator.url())).send().await.unwrap();
+    phones.clear_faults().await;
+    written
+}
 
-    let gateway = Gateway::start(folder.path(), &simulator);
+/// The types of the events about a message, oldest first.
+async fn told(gateway: &Gateway, message: &str) -> Vec<String> {
+    let events = gateway.get(&gateway.device("/events?cursor=0")).await.as_array().cloned().unwrap();
+    let ours = events.iter().filter(|event| event["payload"]["id"] == json!(message));
+    ours.map(|event| text(&event["type"])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_was_decrypted_and_not_stored_is_asked_for_again() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let written = lost(folder.path(), &simulator).await;
+
+    let (gateway, phones) = (Gateway::start(folder.path(), &simulator), Phones::of(&simulator));
+    let contact = text(&gateway.info["contactPhone"]);
     let events = until("the message to come again", async || {
-        let events = of_message(&gateway).await;
+        let events = told(&gateway, &written).await;
         events.iter().any(|type_| type_ == "message.received").then_some(events)
     })
     .await;
@@ -134,5 +142,35 @@ async fn a_message_that_was_decrypted_and_not_stored_is_asked_for_again() {
     let gateway = Gateway::start(folder.path(), &simulator);
     gateway.send_text("anything else?", "another key").await.unwrap();
     until("the second text", async || (phones.inbox(&contact, 0).await.len() == 2).then_some(())).await;
-    assert_eq!(of_message(&gateway).await, events);
+    assert_eq!(told(&gateway, &written).await, events);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_message_that_nobody_sends_again_is_told_once_and_asked_for_three_times() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let written = lost(folder.path(), &simulator).await;
+    let phones = Phones::of(&simulator);
+    // No phone hears that it is asked for.
+    let asking = json!({ "tag": "receipt", "direction": "in", "type": "retry" });
+    phones.post("/faults", json!({ "match": asking, "action": "drop" })).await;
+
+    let database = Connection::open(folder.path().join("rijan.db")).unwrap();
+    let asked = || {
+        let query = "SELECT envelope ->> 'asked' FROM messages_inbox WHERE wa_id = ?1";
+        database.query_row(query, [&written], |row| row.get::<_, i64>(0)).unwrap_or(0)
+    };
+    for start in 1..=3 {
+        let gateway = Gateway::start(folder.path(), &simulator);
+        until("the message to be asked for", async || (asked() == start).then_some(())).await;
+        assert_eq!(told(&gateway, &written).await, ["message.undecryptable"]);
+        gateway.kill();
+    }
+    let waiting = async || {
+        let stats = phones.get("/stats").await;
+        stats["waiting"].as_u64().unwrap_or_else(|| panic!("{stats}"))
+    };
+    assert!(waiting().await > 0, "it was acknowledged though it was to be asked for again");
+    let gateway = Gateway::start(folder.path(), &simulator);
+    until("the message to be acknowledged", async || (waiting().await == 0).then_some(())).await;
+    assert_eq!((told(&gateway, &written).await, asked()), (vec!["message.undecryptable".to_owned()], 3));
 }
