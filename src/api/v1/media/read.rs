@@ -4,7 +4,7 @@ use super::range::{Part, part};
 use super::{OwnMedia, no_media};
 use crate::api::Api;
 use crate::api::caller::Reads;
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, ErrorBody};
 use crate::domain::ids::TenantId;
 use crate::domain::media::{MediaFailure, essence};
 use crate::media::Media;
@@ -38,8 +38,8 @@ const FAILURE_HOLDS_MS: i64 = 60_000;
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
         (status = 304, description = "The file is the one that the client has"),
         (status = 409, response = crate::api::openapi::Refusal),
-        (status = 410, response = crate::api::openapi::Refusal),
-        (status = 416, response = crate::api::openapi::Refusal)))]
+        (status = 410, body = ErrorBody, description = "Neither WhatsApp nor the phone that sent the file has it any more."),
+        (status = 416, body = ErrorBody, description = "Nothing of the file lies in the range.")))]
 pub(in crate::api) async fn read(
     State(api): State<Api>,
     media: OwnMedia<Reads>,
