@@ -8,6 +8,7 @@ mod messages;
 
 use crate::account::Account;
 use crate::clock::{ADVANCE_MS_MAX, Unmoved};
+use crate::companion::Companion;
 use crate::connection;
 use crate::media;
 use crate::simulator::Shared;
@@ -119,12 +120,13 @@ async fn expire(State(shared): Shareds, Json(expiry): Json<Expiry>) -> Json<Valu
 async fn stats(State(shared): Shareds) -> Json<Value> {
     let world = &shared.world;
     let accounts = world.accounts();
-    let (mut devices, mut online, mut displayed) = (0, 0, 0);
+    let (mut devices, mut online, mut displayed, mut waiting) = (0, 0, 0, 0);
     for account in &accounts {
         let state = account.state();
         devices += state.companions.values().filter(|companion| !companion.removed).count();
         online += state.companions.values().filter(|companion| companion.active).count();
         displayed += state.inbox.len();
+        waiting += state.companions.values().map(Companion::waiting).sum::<usize>();
     }
     Json(json!({
         "accounts": accounts.len(),
@@ -132,6 +134,7 @@ async fn stats(State(shared): Shareds) -> Json<Value> {
         "online": online,
         "messages": world.messages(),
         "displayed": displayed,
+        "waiting": waiting,
         "groups": world.groups().len(),
         "files": world.files(),
         "faults": world.faults().0.len(),
