@@ -14,6 +14,8 @@
 //! - **plugin**, **pipeline**: a WASM component of a tenant; the tenant's ordered plugins.
 //! - **hook**: a point at which a plugin is called; **verdict**: what it decides; **effect**: what it wants done.
 //! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
+//! - **trial**: a version of a plugin on live traffic before it serves. A **candidate** is that version beside the one that
+//!   serves; a **shadow** only watches, a **canary** has a share of the chats.
 //! - **allowance**: what a tenant may do how often, where its file says so.
 //! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
 
@@ -30,4 +32,5 @@ pub mod jid;
 pub mod moment;
 pub mod outgoing;
 pub mod secret;
+pub mod trial;
 pub mod webhook;

@@ -12,6 +12,7 @@ use super::state::{Call, Home, State};
 use super::stats::Stats;
 use crate::domain::clock::UnixMs;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
@@ -248,6 +249,8 @@ pub(super) struct Version {
     idle: Mutex<Vec<Live>>,
     places: Semaphore,
     breaker: Mutex<Breaker>,
+    /// Of a canary: it failed too often, and its chats went back to what serves.
+    halted: AtomicBool,
 }
 
 /// Whether a component fits this gateway and is what its manifest says, whoever it is for.
@@ -275,6 +278,7 @@ impl Version {
             places: Semaphore::new(limits.instances as usize),
             breaker: Mutex::new(Breaker::new(limits.errors_until_tripped, open_ms)),
             idle: Mutex::default(),
+            halted: AtomicBool::new(false),
             linked_on_demand: OnceCell::new(),
             engine: engine.clone(),
             linked,
@@ -299,6 +303,15 @@ impl Version {
 
     pub(super) fn is_tripped(&self) -> bool {
         self.breaker().is_tripped()
+    }
+
+    /// From now on it has no chats.
+    pub(super) fn halt(&self) {
+        self.halted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
     }
 
     pub(super) fn idle_instances(&self) -> usize {

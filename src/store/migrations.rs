@@ -7,6 +7,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0001_initial", include_str!("../../migrations/0001_initial.sql")),
     ("0002_plugins", include_str!("../../migrations/0002_plugins.sql")),
     ("0003_tenant_files", include_str!("../../migrations/0003_tenant_files.sql")),
+    ("0007_candidates", include_str!("../../migrations/0007_candidates.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -37,6 +37,10 @@ pub struct Metrics {
     plugin_errors: IntCounterVec,
     plugin_traps: IntCounterVec,
     plugin_info: IntGaugeVec,
+    plugin_candidates: IntGaugeVec,
+    plugin_candidate_calls: IntCounterVec,
+    plugin_compared: IntCounterVec,
+    plugin_shadow_dropped: IntCounterVec,
     plugin_kv_keys: IntGaugeVec,
     plugin_kv_bytes: IntGaugeVec,
     /// The plugins whose values are counted, so that those that are gone leave the figures.
@@ -128,6 +132,32 @@ impl Metrics {
                 "1 for the version of a plugin that serves",
                 &["tenant", "plugin", "version", "sha256"],
             )?,
+            plugin_candidates: gauge_of_plugin(
+                "rijan_plugin_candidate_weight",
+                "Percent of the chats that a version on trial has; a shadow has none",
+                &["tenant", "plugin", "version", "sha256", "mode"],
+            )?,
+            plugin_candidate_calls: registered(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("rijan_plugin_candidate_calls", "Calls of hooks of versions on trial"),
+                    &["tenant", "plugin", "sha256", "mode", "outcome"],
+                ),
+            )?,
+            plugin_compared: registered(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "rijan_plugin_shadow_compared",
+                        "Calls of shadows, by what they came to beside what serves",
+                    ),
+                    &["tenant", "plugin", "comparison"],
+                ),
+            )?,
+            plugin_shadow_dropped: of_plugin(
+                "rijan_plugin_shadow_dropped",
+                "Calls that did not fit the queue of a shadow and were dropped",
+            )?,
             plugin_kv_keys: gauge_of_plugin("rijan_plugin_kv_keys", "Keys that a plugin keeps", &["tenant", "plugin"])?,
             plugin_kv_bytes: gauge_of_plugin(
                 "rijan_plugin_kv_bytes",
@@ -198,6 +228,41 @@ impl Metrics {
         }
     }
 
+    /// A version on trial and its percent of the chats; `None`: it is on trial no more.
+    pub fn plugin_candidate(
+        &self,
+        tenant: &str,
+        plugin: &str,
+        version: &str,
+        sha256: &str,
+        mode: &str,
+        weight: Option<u8>,
+    ) {
+        let labels = [tenant, plugin, version, sha256, mode];
+        match weight {
+            Some(weight) => self.plugin_candidates.with_label_values(&labels).set(weight.into()),
+            None => {
+                // One that was never shown is not there to be taken away.
+                let _ = self.plugin_candidates.remove_label_values(&labels);
+            }
+        }
+    }
+
+    /// One call of a hook of a version on trial. Those of a canary are counted among the plugin's calls too.
+    pub fn plugin_candidate_call(&self, tenant: &str, plugin: &str, sha256: &str, mode: &str, outcome: &str) {
+        self.plugin_candidate_calls.with_label_values(&[tenant, plugin, sha256, mode, outcome]).inc();
+    }
+
+    /// One call of a shadow; `comparison` is agree, differ or failed.
+    pub fn plugin_compared(&self, tenant: &str, plugin: &str, comparison: &str) {
+        self.plugin_compared.with_label_values(&[tenant, plugin, comparison]).inc();
+    }
+
+    /// A call that a shadow was not given.
+    pub fn plugin_shadow_dropped(&self, tenant: &str, plugin: &str) {
+        self.plugin_shadow_dropped.with_label_values(&[tenant, plugin]).inc();
+    }
+
     /// What the values of all plugins take now.
     pub fn plugin_kv(&self, uses: &[PluginKv]) {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -256,6 +321,10 @@ mod tests {
         metrics.store_commit(Duration::ZERO, 1);
         metrics.plugin_call("tenant_1", "a", "inbound", "trap", 0.0);
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "canary", Some(10));
+        metrics.plugin_candidate_call("tenant_1", "a", "cd", "canary", "decided");
+        metrics.plugin_compared("tenant_1", "a", "agree");
+        metrics.plugin_shadow_dropped("tenant_1", "a");
         metrics.plugin_kv(&[kv("a", 1)]);
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).expect("the page");
         let text = metrics.render();
