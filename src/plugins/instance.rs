@@ -481,3 +481,30 @@ pub(super) fn text(error: &wasmtime::Error) -> String {
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::CALL_OUTCOMES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_of_failure_is_an_outcome_of_the_figures() {
+        let text = String::new;
+        let all = [
+            Failure::BadConfig(text()),
+            Failure::Temporary { message: text(), retry_after_ms: None },
+            Failure::Permanent(text()),
+            Failure::RefusedEffect(text()),
+            Failure::Trapped(text()),
+            Failure::TimedOut(1),
+            Failure::Busy(1),
+            Failure::Tripped,
+            Failure::Unusable(text()),
+        ];
+
+        let kinds: BTreeSet<&str> = all.iter().map(Failure::kind).chain(["decided"]).collect();
+
+        assert_eq!(kinds, BTreeSet::from(CALL_OUTCOMES));
+    }
+}

@@ -10,7 +10,7 @@ use super::engine::{EngineError, EngineSettings, PluginEngine};
 use super::instance::{Failure, Version};
 use super::loading::entry_of;
 use super::manifest::{Hook, Manifest};
-use super::pipeline::{Entry, Pipeline, ShadowGate, Standing};
+use super::pipeline::{Entry, OnTrial, Pipeline, ShadowGate, Standing};
 use super::rows::{spec, spec_of_row, wanted_of_row};
 use super::settings::{InvalidSettings, PluginSettings};
 use super::state::Media;
@@ -488,8 +488,10 @@ impl Plugins {
             metrics,
         };
         let pipeline = seated(empty, seats, served.as_deref(), &self.0.shadows);
-        served.iter().for_each(|served| self.show(served, false));
-        self.show(&pipeline, true);
+        if let Some(served) = &served {
+            self.show_gone(served, &pipeline);
+        }
+        self.show(&pipeline);
         let pipeline = (!pipeline.entries.is_empty()).then(|| Arc::new(pipeline));
         self.0.pipelines.rcu(|all| {
             let mut all = HashMap::clone(all);
@@ -501,20 +503,40 @@ impl Plugins {
         });
     }
 
-    /// What the figures show of these versions; or, with `false`, not any more.
-    fn show(&self, pipeline: &Pipeline, shown: bool) {
+    /// The versions of a pipeline in the figures.
+    fn show(&self, pipeline: &Pipeline) {
         let (tenant, metrics) = (pipeline.tenant.as_str(), &self.0.metrics);
         for version in pipeline.entries.iter().filter_map(|entry| entry.version()) {
             let (home, says) = (&version.home, &version.manifest.version);
-            metrics.plugin_serves(tenant, &home.plugin, says, &home.sha256, shown);
+            metrics.plugin_serves(tenant, &home.plugin, says, &home.sha256, true);
         }
-        for on in &pipeline.trials {
-            let Some(version) = on.candidate.version() else { continue };
-            let (home, says) = (&version.home, &version.manifest.version);
-            let weight = shown.then(|| on.mode.weight().unwrap_or(0));
+        for (on, version) in running(pipeline) {
+            let (home, says, weight) = (&version.home, &version.manifest.version, on.mode.weight().unwrap_or(0));
             metrics.plugin_candidate(tenant, &home.plugin, says, &home.sha256, on.mode.as_str(), weight);
         }
     }
+
+    /// Takes those that are not in the next pipeline any more out of them. What is still on trial keeps its counts.
+    fn show_gone(&self, served: &Pipeline, next: &Pipeline) {
+        let (tenant, metrics) = (served.tenant.as_str(), &self.0.metrics);
+        for version in served.entries.iter().filter_map(|entry| entry.version()) {
+            let (home, says) = (&version.home, &version.manifest.version);
+            metrics.plugin_serves(tenant, &home.plugin, says, &home.sha256, false);
+        }
+        let named = |on: &OnTrial, version: &Version| {
+            (version.home.plugin.clone(), version.home.sha256.clone(), on.mode.as_str())
+        };
+        let still: Vec<_> = running(next).map(|(on, version)| named(on, version)).collect();
+        for (on, version) in running(served).filter(|(on, version)| !still.contains(&named(on, version))) {
+            let (home, says) = (&version.home, &version.manifest.version);
+            metrics.plugin_candidate_gone(tenant, &home.plugin, says, &home.sha256, on.mode.as_str());
+        }
+    }
+}
+
+/// The versions on trial that can run.
+fn running(pipeline: &Pipeline) -> impl Iterator<Item = (&OnTrial, &Version)> {
+    pipeline.trials.iter().filter_map(|on| Some((on, &**on.candidate.version()?)))
 }
 
 /// What a change of one tenant's plugins comes to.

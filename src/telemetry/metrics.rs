@@ -14,6 +14,20 @@ const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// Upper bounds for calls of plugins, from some microseconds to a call's longest time.
 const CALL_SECONDS: [f64; 10] = [0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.005, 0.02, 0.1, 0.5, 1.0];
 
+/// What a call of a hook may come to: `decided`, or the kind of its failure.
+pub const CALL_OUTCOMES: [&str; 10] = [
+    "decided",
+    "bad_config",
+    "temporary",
+    "permanent",
+    "refused_effect",
+    "trap",
+    "timeout",
+    "busy",
+    "tripped",
+    "unusable",
+];
+
 pub struct Metrics {
     registry: Registry,
     started: Instant,
@@ -228,23 +242,18 @@ impl Metrics {
         }
     }
 
-    /// A version on trial and its percent of the chats; `None`: it is on trial no more.
-    pub fn plugin_candidate(
-        &self,
-        tenant: &str,
-        plugin: &str,
-        version: &str,
-        sha256: &str,
-        mode: &str,
-        weight: Option<u8>,
-    ) {
+    /// A version on trial and its percent of the chats.
+    pub fn plugin_candidate(&self, tenant: &str, plugin: &str, version: &str, sha256: &str, mode: &str, weight: u8) {
         let labels = [tenant, plugin, version, sha256, mode];
-        match weight {
-            Some(weight) => self.plugin_candidates.with_label_values(&labels).set(weight.into()),
-            None => {
-                // One that was never shown is not there to be taken away.
-                let _ = self.plugin_candidates.remove_label_values(&labels);
-            }
+        self.plugin_candidates.with_label_values(&labels).set(weight.into());
+    }
+
+    /// It is on trial no more, and leaves the figures.
+    pub fn plugin_candidate_gone(&self, tenant: &str, plugin: &str, version: &str, sha256: &str, mode: &str) {
+        // What was never shown is not there to be taken away.
+        let _ = self.plugin_candidates.remove_label_values(&[tenant, plugin, version, sha256, mode]);
+        for outcome in CALL_OUTCOMES {
+            let _ = self.plugin_candidate_calls.remove_label_values(&[tenant, plugin, sha256, mode, outcome]);
         }
     }
 
@@ -321,7 +330,7 @@ mod tests {
         metrics.store_commit(Duration::ZERO, 1);
         metrics.plugin_call("tenant_1", "a", "inbound", "trap", 0.0);
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
-        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "canary", Some(10));
+        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "canary", 10);
         metrics.plugin_candidate_call("tenant_1", "a", "cd", "canary", "decided");
         metrics.plugin_compared("tenant_1", "a", "agree");
         metrics.plugin_shadow_dropped("tenant_1", "a");
@@ -344,9 +353,12 @@ mod tests {
     fn a_plugin_that_is_gone_leaves_the_figures() {
         let metrics = Metrics::new().expect("names are unique");
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "shadow", 0);
+        metrics.plugin_candidate_call("tenant_1", "a", "cd", "shadow", "trap");
         metrics.plugin_kv(&[kv("a", 1), kv("b", 2)]);
 
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", false);
+        metrics.plugin_candidate_gone("tenant_1", "a", "1.1.0", "cd", "shadow");
         metrics.plugin_kv(&[kv("b", 3)]);
 
         let text = metrics.render();

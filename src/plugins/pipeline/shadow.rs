@@ -7,7 +7,7 @@
 
 use super::run::Run;
 use super::{Entry, Pipeline};
-use crate::domain::aftermath::{Aftermath, KvValue, KvWrite, Trace};
+use crate::domain::aftermath::{Aftermath, KvEntry, KvValue, KvWrite, Trace};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
 use crate::domain::outgoing::Content;
@@ -20,12 +20,14 @@ use crate::store::{ShadowRecord, StoreError};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Calls that wait for one shadow; one more is dropped and counted.
 const WAITING_MAX: usize = 256;
+/// Bytes of what waits for one shadow, its content and values; what does not fit is dropped and counted.
+const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Calls that are written in one step.
 const BATCH_MAX: usize = 64;
 /// Shadows of all tenants that run at once, so that what they compute leaves the machine to what is live. Others wait, and
@@ -72,6 +74,54 @@ struct Job {
     served: Option<Side>,
 }
 
+impl Job {
+    fn bytes(&self) -> usize {
+        let what = match &self.what {
+            What::Event(event) | What::Format { event, .. } => bytes(&event.data),
+            // Twice: as the plugin sees it, and as it is sent.
+            What::Send(_, content) => 2 * serde_json::to_value(content).map_or(0, |content| bytes(&content)),
+            What::Tick { .. } => 0,
+        };
+        let earlier: usize = self.earlier.iter().map(|write| bytes(&self::write(write))).sum();
+        let read = |(key, entry): (&String, &Option<KvEntry>)| {
+            key.len() + entry.as_ref().map_or(0, |entry| entry.value.bytes().len())
+        };
+        let reads: usize = self.reads.iter().map(read).sum();
+        let served = self.served.as_ref().map_or(0, |side| bytes(&side.said) + bytes(&side.kv));
+        what + earlier + reads + served
+    }
+}
+
+/// What a document takes, by its texts.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
+
+/// Room that a waiting call takes, given back when it is dropped.
+struct Room {
+    taken: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(taken: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let before = taken.fetch_add(bytes, Ordering::Relaxed);
+        let room = Self { taken: taken.clone(), bytes };
+        (before + bytes <= WAITING_BYTES_MAX).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A call that a shadow watches while the serving version has it.
 pub(super) struct Watched {
     shadow: Arc<Shadow>,
@@ -108,7 +158,8 @@ impl Run {
 
 /// A shadow that runs as long as somebody holds it.
 pub(in crate::plugins) struct Shadow {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<(Job, Room)>,
+    taken: Arc<AtomicUsize>,
     dropped: AtomicU64,
     version: Arc<Version>,
     _stop: DropGuard,
@@ -122,7 +173,8 @@ impl Shadow {
         let (queue, jobs) = mpsc::channel(WAITING_MAX);
         let stop = CancellationToken::new();
         tokio::spawn(work(alone, jobs, gate, stop.clone()));
-        Some(Arc::new(Self { queue, dropped: AtomicU64::new(0), version, _stop: stop.drop_guard() }))
+        let (taken, dropped) = (Arc::default(), AtomicU64::new(0));
+        Some(Arc::new(Self { queue, taken, dropped, version, _stop: stop.drop_guard() }))
     }
 
     pub(in crate::plugins) fn is_of(&self, version: &Arc<Version>) -> bool {
@@ -139,7 +191,8 @@ impl Pipeline {
     /// Hands what a run has decided to the shadows that watched it. Waits for nobody.
     pub(super) fn show_shadows(&self, run: &mut Run) {
         for Waiting { shadow, job } in run.waiting.drain(..) {
-            if shadow.queue.try_send(job).is_err() {
+            let room = Room::take(&shadow.taken, job.bytes());
+            if room.is_none_or(|room| shadow.queue.try_send((job, room)).is_err()) {
                 shadow.dropped.fetch_add(1, Ordering::Relaxed);
                 self.metrics.plugin_shadow_dropped(self.tenant.as_str(), &shadow.version.home.plugin);
             }
@@ -203,7 +256,7 @@ impl Pipeline {
     }
 }
 
-async fn work(alone: Pipeline, mut jobs: mpsc::Receiver<Job>, gate: ShadowGate, stop: CancellationToken) {
+async fn work(alone: Pipeline, mut jobs: mpsc::Receiver<(Job, Room)>, gate: ShadowGate, stop: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
         let count = tokio::select! {
@@ -215,7 +268,7 @@ async fn work(alone: Pipeline, mut jobs: mpsc::Receiver<Job>, gate: ShadowGate, 
             return;
         }
         let mut record = ShadowRecord::default();
-        for job in batch.drain(..) {
+        for (job, _room) in batch.drain(..) {
             // Never closed.
             let Ok(_place) = gate.0.acquire().await else { return };
             if stop.is_cancelled() {
@@ -315,6 +368,19 @@ mod tests {
         assert_eq!(compare(Some(&broken), &broken), Comparison::Failed);
         assert_eq!(compare(None, &pass), Comparison::Agree);
         assert_eq!(compare(None, &drop), Comparison::Differ);
+    }
+
+    #[test]
+    fn room_is_bounded_and_given_back() {
+        let taken = Arc::default();
+        let most = Room::take(&taken, WAITING_BYTES_MAX);
+        assert!(most.is_some() && Room::take(&taken, 1).is_none());
+
+        drop(most);
+
+        assert!(Room::take(&taken, 1).is_some());
+        assert_eq!(taken.load(Ordering::Relaxed), 0);
+        assert_eq!(bytes(&json!({ "ab": ["cde", null], "f": "g" })), 2 + 3 + 8 + 1 + 1);
     }
 
     #[test]
