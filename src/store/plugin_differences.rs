@@ -9,7 +9,7 @@ use rusqlite::params;
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a plugin's difference" };
 
-/// What calls of a shadow leave.
+/// What calls of one plugin's shadow leave.
 #[derive(Debug, Clone, Default)]
 pub struct ShadowRecord {
     pub differences: Vec<Difference>,
@@ -18,11 +18,18 @@ pub struct ShadowRecord {
 }
 
 impl Store {
-    /// Writes what shadows came to. A difference that is there already is replaced: its call was run again.
-    pub async fn record_shadow(&self, tenant: &TenantId, record: ShadowRecord) -> Result<()> {
-        let (tenant, now) = (tenant.clone(), self.clock.now_ms());
+    /// Writes what a plugin's shadow came to. A difference that is there already is replaced: its call was run again. Of a
+    /// plugin that went meanwhile, and maybe its tenant with it, nothing is written.
+    pub async fn record_shadow(&self, tenant: &TenantId, plugin: &str, record: ShadowRecord) -> Result<()> {
+        let (tenant, plugin, now) = (tenant.clone(), plugin.to_owned(), self.clock.now_ms());
         self.db
             .write(move |tx| {
+                let is_there = tx
+                    .prepare_cached("SELECT 1 FROM plugins WHERE tenant_id = ?1 AND name = ?2")?
+                    .exists(params![tenant.as_str(), plugin])?;
+                if !is_there {
+                    return Ok(());
+                }
                 let aftermath = Aftermath { kv: Vec::new(), sends: Vec::new(), ..record.aftermath };
                 plugin_history::commit(tx, &tenant, &aftermath, now)?;
                 for one in &record.differences {

@@ -276,7 +276,8 @@ async fn work(alone: Pipeline, mut jobs: mpsc::Receiver<(Job, Room)>, gate: Shad
             }
             alone.shadow(job, &mut record).await;
         }
-        match alone.store.record_shadow(&alone.tenant, record).await {
+        let Some(entry) = alone.entries.first() else { return };
+        match alone.store.record_shadow(&alone.tenant, &entry.name, record).await {
             Ok(()) => {}
             Err(StoreError::Closed) => return,
             Err(error) => tracing::error!(tenant = %alone.tenant, %error, "what a shadow came to was not recorded"),
