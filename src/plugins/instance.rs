@@ -12,8 +12,7 @@ use super::state::{Call, Home, State};
 use super::stats::Stats;
 use crate::domain::clock::UnixMs;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Store;
@@ -249,8 +248,8 @@ pub(super) struct Version {
     idle: Mutex<Vec<Live>>,
     places: Semaphore,
     breaker: Mutex<Breaker>,
-    /// Of a canary: it failed too often, and its chats went back to what serves.
-    halted: AtomicBool,
+    /// Of a canary: why its chats went back to what serves.
+    halted: OnceLock<String>,
 }
 
 /// Whether a component fits this gateway and is what its manifest says, whoever it is for.
@@ -278,7 +277,7 @@ impl Version {
             places: Semaphore::new(limits.instances as usize),
             breaker: Mutex::new(Breaker::new(limits.errors_until_tripped, open_ms)),
             idle: Mutex::default(),
-            halted: AtomicBool::new(false),
+            halted: OnceLock::new(),
             linked_on_demand: OnceCell::new(),
             engine: engine.clone(),
             linked,
@@ -306,12 +305,13 @@ impl Version {
     }
 
     /// From now on it has no chats.
-    pub(super) fn halt(&self) {
-        self.halted.store(true, Ordering::Release);
+    pub(super) fn halt(&self, reason: &str) {
+        self.halted.get_or_init(|| reason.to_owned());
     }
 
-    pub(super) fn is_halted(&self) -> bool {
-        self.halted.load(Ordering::Acquire)
+    /// Why it has none.
+    pub(super) fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
     }
 
     pub(super) fn idle_instances(&self) -> usize {

@@ -221,7 +221,7 @@ impl Plugins {
 
     /// Tells that a plugin's new version was refused before it came to a change, such as a file that does not read.
     pub async fn tell_refused(&self, tenant: &TenantId, name: &str, reason: &str) -> Result<(), StoreError> {
-        let rows = self.0.store.plugins(tenant).await?;
+        let rows = self.rows(tenant).await?;
         let Some(row) = rows.into_iter().find(|row| row.name == name) else { return Ok(()) };
         let told = self.told(tenant, EventType::PluginReloadFailed, name, &row.sha256, json!({ "reason": reason }));
         let inbound = self.is_inbound(tenant, name, &row);
@@ -273,7 +273,7 @@ impl Plugins {
         change: impl FnOnce(&mut Vec<Wanted>) -> Result<(), PluginsError>,
     ) -> Result<ReloadOutcome, PluginsError> {
         let one = self.0.changing.clone().lock_owned().await;
-        let before = self.0.store.plugins(tenant).await?;
+        let before = self.rows(tenant).await?;
         let mut wanted: Vec<Wanted> = before.iter().cloned().map(wanted_of_row).collect::<Result<_, _>>()?;
         change(&mut wanted)?;
         if wanted.len() > PLUGINS_PER_TENANT_MAX {
@@ -313,7 +313,7 @@ impl Plugins {
                 plugin: plugin.to_owned(),
                 reason,
             };
-            let before = self.0.store.plugins(&tenant).await?;
+            let before = self.rows(&tenant).await?;
             let others = before.iter().filter(|row| row.managed_by == MANAGED_BY_API).cloned().map(wanted_of_row);
             let mut all: Vec<Wanted> = others.collect::<Result<_, _>>()?;
             if let Some(taken) = all.iter().find(|other| declared.iter().any(|new| new.name == other.name)) {
@@ -334,6 +334,23 @@ impl Plugins {
             }
         }
         Ok(Prepared { plugins: self, changes, _one: one })
+    }
+
+    /// The tenant's plugins as the store has them. What is not written yet of a canary that lost its chats is there already,
+    /// so that no change gives it some.
+    async fn rows(&self, tenant: &TenantId) -> Result<Vec<PluginRow>, StoreError> {
+        let mut rows = self.0.store.plugins(tenant).await?;
+        let Some(pipeline) = self.pipeline(tenant) else { return Ok(rows) };
+        for (_, version) in running(&pipeline) {
+            let row = rows.iter_mut().find(|row| row.name == version.home.plugin);
+            if let (Some(row), Some(reason)) = (row, version.halted())
+                && let Some(trial) = &mut row.trial
+                && trial.candidate.as_ref().map_or(&row.sha256, |candidate| &candidate.sha256) == &version.home.sha256
+            {
+                trial.halted.get_or_insert_with(|| reason.to_owned());
+            }
+        }
+        Ok(rows)
     }
 
     /// Compiles, links and tries these plugins, beside what serves.
@@ -623,7 +640,7 @@ fn reusable(entry: &Entry, wanted: &Wanted) -> Option<Arc<Version>> {
     let same = version.home.sha256 == wanted.sha256
         && version.settings == wanted.settings
         && version.home.secrets == wanted.secrets
-        && !version.is_halted();
+        && version.halted().is_none();
     same.then(|| version.clone())
 }
 

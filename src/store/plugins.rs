@@ -251,7 +251,7 @@ impl Store {
             .write(move |tx| {
                 let changed = tx.execute(
                     "UPDATE plugins SET halted = ?4 WHERE tenant_id = ?1 AND name = ?2 AND trial = 'canary' \
-                     AND coalesce(candidate_sha256, sha256) = ?3 AND halted IS NULL",
+                     AND coalesce(candidate_sha256, sha256) = ?3",
                     params![tenant.as_str(), name, sha256, reason],
                 )?;
                 if changed > 0 {

@@ -107,7 +107,7 @@ pub(super) struct OnTrial {
 impl OnTrial {
     /// The version of a canary that has this chat. A canary that cannot run or failed too often has none.
     fn version_for(&self, tenant: &TenantId, chat: Option<&str>) -> &Arc<Entry> {
-        let runs = self.candidate.version().is_some_and(|version| !version.is_halted());
+        let runs = self.candidate.version().is_some_and(|version| version.halted().is_none());
         match (self.mode, chat) {
             (TrialMode::Canary { weight }, Some(chat))
                 if runs && takes(weight, tenant.as_str(), &self.candidate.name, chat) =>

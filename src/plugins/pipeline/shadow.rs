@@ -202,7 +202,7 @@ impl Pipeline {
     /// Takes its chats from a canary: at once here, and for good in the store.
     pub(super) fn halt(&self, entry: &Entry, reason: String, told: Event) {
         let Some(version) = entry.version() else { return };
-        version.halt();
+        version.halt(&reason);
         tracing::warn!(tenant = %self.tenant, plugin = entry.name, reason, "a canary failed too often; its chats go back");
         let (store, tenant, home) = (self.store.clone(), self.tenant.clone(), version.home.clone());
         tokio::spawn(async move {
