@@ -274,6 +274,8 @@ impl From<PluginsError> for ApiError {
             PluginsError::ManagedByFile { .. }
             | PluginsError::TooMany
             | PluginsError::NoPrevious
+            | PluginsError::NoTrial
+            | PluginsError::TrialOfFile { .. }
             | PluginsError::NoFile(_) => Self::Conflict(error.to_string()),
         }
     }

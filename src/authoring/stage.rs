@@ -73,6 +73,7 @@ pub(super) fn wanted(examined: &Examined, settings: PluginSettings, secrets: BTr
         file: None,
         settings,
         secrets,
+        trial: None,
     }
 }
 

@@ -17,6 +17,8 @@
 //! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
 //! - **poll**, **vote**, **tally**: a question with options; what one person chose last; who chose an option.
 //! - **template**: a tenant's named text with places to fill.
+//! - **trial**: a version of a plugin on live traffic before it serves. A **candidate** is that version beside the one that
+//!   serves; a **shadow** only watches, a **canary** has a share of the chats.
 //! - **allowance**: what a tenant may do how often, where its file says so.
 //! - **lease**: the right of one running gateway to drive one device, with an epoch that fences the past.
 
@@ -40,4 +42,5 @@ pub mod presence;
 pub mod privacy;
 pub mod secret;
 pub mod template;
+pub mod trial;
 pub mod webhook;

@@ -1,6 +1,7 @@
 //! What an owner does with plugins by hand: brings a component, says how it is to run. Each of it is a change of the
 //! registry, so it holds whole or not at all.
 
+use super::candidate::Mode;
 use super::component::{Compiled, NotAPlugin, compile, sha256_hex};
 use super::grants;
 use super::instance;
@@ -35,6 +36,8 @@ pub struct Revision {
     pub isolation: Option<Isolation>,
     pub signed_by: Option<Vec<String>>,
     pub secrets: Option<BTreeMap<String, Secret>>,
+    /// What the version on trial does; of an installation, whether the component is on trial or serves.
+    pub mode: Option<Mode>,
 }
 
 impl Revision {
@@ -89,7 +92,11 @@ impl Plugins {
             if plugin.managed_by != MANAGED_BY_API {
                 return Err(PluginsError::ManagedByFile { name, file: plugin.managed_by.clone() });
             }
-            examined.sha256.clone_into(&mut plugin.sha256);
+            let mut revision = revision;
+            match revision.as_mut().and_then(|revision| revision.mode.take()) {
+                Some(Mode::OnTrial(mode)) => plugin.try_component(&examined.sha256, mode),
+                Some(Mode::Serving) | None => plugin.replace_component(&examined.sha256),
+            }
             match revision {
                 Some(revision) => revise(plugins, place, revision, &examined.manifest),
                 None => Ok(()),
@@ -131,6 +138,7 @@ fn new(name: &str) -> Wanted {
         file: None,
         settings: PluginSettings::default(),
         secrets: BTreeMap::new(),
+        trial: None,
     }
 }
 
@@ -140,9 +148,12 @@ fn revise(
     revision: Revision,
     manifest: &Manifest,
 ) -> Result<(), PluginsError> {
-    let position = revision.position;
+    let (position, mode) = (revision.position, revision.mode);
     revision.apply(&mut plugins[place]);
     plugins[place].settings.check(manifest)?;
+    if let Some(mode) = mode {
+        plugins[place].set_mode(mode)?;
+    }
     if let Some(position) = position {
         let plugin = plugins.remove(place);
         plugins.insert(position.min(plugins.len()), plugin);

@@ -12,7 +12,7 @@ use super::state::{Call, Home, State};
 use super::stats::Stats;
 use crate::domain::clock::UnixMs;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Store;
@@ -248,6 +248,8 @@ pub(super) struct Version {
     idle: Mutex<Vec<Live>>,
     places: Semaphore,
     breaker: Mutex<Breaker>,
+    /// Of a canary: why its chats went back to what serves.
+    halted: OnceLock<String>,
 }
 
 /// Whether a component fits this gateway and is what its manifest says, whoever it is for.
@@ -275,6 +277,7 @@ impl Version {
             places: Semaphore::new(limits.instances as usize),
             breaker: Mutex::new(Breaker::new(limits.errors_until_tripped, open_ms)),
             idle: Mutex::default(),
+            halted: OnceLock::new(),
             linked_on_demand: OnceCell::new(),
             engine: engine.clone(),
             linked,
@@ -299,6 +302,16 @@ impl Version {
 
     pub(super) fn is_tripped(&self) -> bool {
         self.breaker().is_tripped()
+    }
+
+    /// From now on it has no chats.
+    pub(super) fn halt(&self, reason: &str) {
+        self.halted.get_or_init(|| reason.to_owned());
+    }
+
+    /// Why it has none.
+    pub(super) fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
     }
 
     pub(super) fn idle_instances(&self) -> usize {
@@ -467,4 +480,31 @@ pub(super) fn text(error: &wasmtime::Error) -> String {
 
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::CALL_OUTCOMES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_of_failure_is_an_outcome_of_the_figures() {
+        let text = String::new;
+        let all = [
+            Failure::BadConfig(text()),
+            Failure::Temporary { message: text(), retry_after_ms: None },
+            Failure::Permanent(text()),
+            Failure::RefusedEffect(text()),
+            Failure::Trapped(text()),
+            Failure::TimedOut(1),
+            Failure::Busy(1),
+            Failure::Tripped,
+            Failure::Unusable(text()),
+        ];
+
+        let kinds: BTreeSet<&str> = all.iter().map(Failure::kind).chain(["decided"]).collect();
+
+        assert_eq!(kinds, BTreeSet::from(CALL_OUTCOMES));
+    }
 }

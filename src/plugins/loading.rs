@@ -1,5 +1,6 @@
 //! From a row to a plugin that serves: compiled, held against schema, signature and grants, linked, tried.
 
+use super::candidate::Seat;
 use super::component::{Compiled, NotAPlugin, compile};
 use super::fit::NOT_SIGNED;
 use super::grants;
@@ -11,27 +12,42 @@ use super::rows::wanted_of_row;
 use super::settings::PluginSettings;
 use super::state::{Home, Window};
 use crate::domain::ids::TenantId;
+use crate::domain::trial::TrialMode;
 use crate::store::{PluginRow, StoreError};
 use std::sync::{Arc, PoisonError, Weak};
 
 impl Plugins {
     /// As the row says, without a trial: it held when it was written.
-    pub(super) async fn restored(&self, row: PluginRow) -> Entry {
+    pub(super) async fn restored(&self, row: PluginRow) -> Seat {
         let (name, tenant) = (row.name.clone(), row.tenant.clone());
         let settings = PluginSettings::from_json(&row.settings).unwrap_or_default();
-        let linked = match wanted_of_row(row) {
-            Ok(wanted) => self.linked(&tenant, &wanted).await,
-            Err(error) => Err(Failure::Unusable(error.to_string())),
-        };
-        match linked {
-            Ok(version) => entry_of(Arc::new(version)),
-            Err(failure) => {
-                tracing::error!(%tenant, plugin = name, error = %failure, "a plugin cannot run");
-                // Which hooks it had is not known: every one it may have fails as the tenant chose.
-                let hooks = settings.hooks.clone().map_or(Hook::ALL.to_vec(), |hooks| hooks.into_iter().collect());
-                Entry { name, settings, hooks, events: vec!["*".to_owned()], state: Standing::Broken(failure) }
+        let wanted = match wanted_of_row(row) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                let failure = Failure::Unusable(error.to_string());
+                let serving = Arc::new(broken(&tenant, name, settings, failure));
+                return Seat { serving, candidate: None };
             }
+        };
+        let serving = match wanted.is_alone() {
+            true => Entry::absent(&name, &settings),
+            false => match self.linked(&tenant, &wanted).await {
+                Ok(version) => entry_of(Arc::new(version), None),
+                Err(failure) => broken(&tenant, name.clone(), settings.clone(), failure),
+            },
+        };
+        let mut candidate = None;
+        if let Some((on_trial, mode)) = wanted.on_trial() {
+            candidate = Some(Arc::new(match self.linked(&tenant, &on_trial).await {
+                Ok(version) => entry_of(Arc::new(version), Some(mode)),
+                // It has no chats, and what serves has them all: its hooks are not called.
+                Err(failure) => {
+                    let entry = broken(&tenant, name, settings, failure);
+                    Entry { hooks: Vec::new(), mode: Some(mode), ..entry }
+                }
+            }));
         }
+        Seat { serving: Arc::new(serving), candidate }
     }
 
     /// Linked and tried.
@@ -93,12 +109,20 @@ impl Plugins {
     }
 }
 
-pub(super) fn entry_of(version: Arc<Version>) -> Entry {
+/// A version that could not be loaded. Which hooks it had is not known: every one it may have fails as the tenant chose.
+fn broken(tenant: &TenantId, name: String, settings: PluginSettings, failure: Failure) -> Entry {
+    tracing::error!(%tenant, plugin = name, error = %failure, "a plugin cannot run");
+    let hooks = settings.hooks.clone().map_or(Hook::ALL.to_vec(), |hooks| hooks.into_iter().collect());
+    Entry { name, settings, hooks, events: vec!["*".to_owned()], state: Standing::Broken(failure), mode: None }
+}
+
+pub(super) fn entry_of(version: Arc<Version>, mode: Option<TrialMode>) -> Entry {
     Entry {
         name: version.home.plugin.clone(),
         settings: version.settings.clone(),
         hooks: version.hooks.iter().copied().collect(),
         events: version.manifest.hooks.inbound.clone(),
         state: Standing::Serving(version),
+        mode,
     }
 }

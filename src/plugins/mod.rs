@@ -6,10 +6,12 @@
 //! one that works. Only this module names wasmtime.
 //!
 //! The moments of a plugin: `component` reads and compiles, once per hash; `grants` decides what it may; `instance` links
-//! and calls; `pipeline` follows what it says; `registry` swaps; `reload` watches files.
+//! and calls; `pipeline` follows what it says; `registry` swaps; `candidate`
+//! tries another version beside what serves; `reload` watches files.
 
 mod bindings;
 mod breaker;
+mod candidate;
 mod capabilities;
 mod component;
 mod convert;
@@ -32,12 +34,13 @@ mod state;
 mod stats;
 mod transcript;
 
+pub use candidate::Mode;
 pub use component::{COMPONENT_BYTES_MAX, NotAPlugin, manifest as read_manifest, sha256_hex};
 pub use engine::{EngineError, EngineSettings};
 pub use fit::{Misfit, fit};
 pub use install::{Examined, Revision};
 pub use instance::Failure;
-pub use overview::{PluginState, Status};
+pub use overview::{CandidateStatus, PluginState, Status};
 pub use registry::{
     KeepError, PLUGINS_PER_TENANT_MAX, Plugins, PluginsError, Prepared, ReloadOutcome, Unprepared, Wanted,
 };

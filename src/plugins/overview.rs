@@ -1,11 +1,12 @@
 //! How plugins stand, for people: what serves, what it says of itself, what its calls came to, why one does not run.
 
 use super::manifest::{Hook, Manifest};
-use super::pipeline::{Entry, Standing};
+use super::pipeline::{Entry, OnTrial, Standing};
 use super::registry::Plugins;
 use super::settings::PluginSettings;
 use super::stats::Figures;
 use crate::domain::ids::TenantId;
+use crate::domain::trial::TrialMode;
 use crate::store::{KvUse, PluginRow, StoreError};
 use std::sync::PoisonError;
 
@@ -16,6 +17,10 @@ const MANIFESTS_MAX: usize = 1_024;
 #[serde(rename_all = "snake_case")]
 pub enum PluginState {
     Serving,
+    /// It sees what passes, and nothing of what it decides is done.
+    Shadow,
+    /// It has a share of the chats.
+    Canary,
     Disabled,
     /// It failed too often in a row and is left alone for a while.
     Tripped,
@@ -42,6 +47,28 @@ pub struct Status {
     pub broken: Option<String>,
     pub idle_instances: usize,
     pub kv: KvUse,
+    /// The version on trial beside what serves.
+    pub candidate: Option<CandidateStatus>,
+    /// Calls of a shadow that did not fit its queue.
+    pub dropped: u64,
+}
+
+/// How a version on trial stands beside what serves.
+#[derive(Debug, Clone)]
+pub struct CandidateStatus {
+    pub sha256: String,
+    /// What its component calls its version, when it reads.
+    pub version: Option<String>,
+    pub mode: TrialMode,
+    pub state: PluginState,
+    /// Why it does not run any more.
+    pub reason: Option<String>,
+    /// Since it is on trial as it is; none while it does not run.
+    pub figures: Option<Figures>,
+    pub idle_instances: usize,
+    /// Calls of a shadow that did not fit its queue.
+    pub dropped: u64,
+    pub from_file: bool,
 }
 
 impl Status {
@@ -50,7 +77,10 @@ impl Status {
             (false, ..) => PluginState::Disabled,
             (true, Some(_), _) => PluginState::Failed,
             (true, None, true) => PluginState::Tripped,
-            (true, None, false) => PluginState::Serving,
+            (true, None, false) => match &self.row.trial {
+                Some(trial) if trial.is_alone() => state_of(trial.mode),
+                _ => PluginState::Serving,
+            },
         }
     }
 }
@@ -77,8 +107,16 @@ impl Plugins {
 
     pub async fn status_of(&self, row: PluginRow) -> Result<Status, StoreError> {
         let pipeline = self.pipeline(&row.tenant);
-        let entry = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == row.name));
+        let on = pipeline.as_ref().and_then(|p| p.trials.iter().find(|on| on.candidate.name == row.name));
+        let serving = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == row.name));
+        let alone = row.trial.as_ref().filter(|trial| trial.is_alone());
+        // What is alone on trial is all there is of the plugin.
+        let entry = match alone {
+            Some(_) => on.map(|on| &*on.candidate),
+            None => serving.map(|entry| &**entry),
+        };
         let version = entry.and_then(Entry::version);
+        let halted = alone.and_then(|trial| trial.halted.clone());
         let manifest = match version {
             Some(version) => Some(version.manifest.clone()),
             None => self.manifest_of(&row.sha256).await?,
@@ -98,17 +136,46 @@ impl Plugins {
             previous_version,
             hooks,
             figures: version.map(|version| version.stats.figures()),
-            tripped: version.is_some_and(|version| version.is_tripped()),
+            tripped: halted.is_some() || version.is_some_and(|version| version.is_tripped()),
             idle_instances: version.map_or(0, |version| version.idle_instances()),
-            broken: entry.and_then(|entry| match &entry.state {
-                Standing::Broken(failure) => Some(failure.to_string()),
-                Standing::Serving(_) => None,
-            }),
+            broken: entry.and_then(broken),
+            candidate: self.candidate_of(&row, on).await?,
+            dropped: on.and_then(|on| on.shadow.as_ref()).map_or(0, |shadow| shadow.dropped()),
             kv: self.store().kv_use(&row.tenant, &row.name).await?,
             manifest,
             settings,
             row,
         })
+    }
+
+    async fn candidate_of(&self, row: &PluginRow, on: Option<&OnTrial>) -> Result<Option<CandidateStatus>, StoreError> {
+        let Some(trial) = &row.trial else { return Ok(None) };
+        let Some(candidate) = &trial.candidate else { return Ok(None) };
+        let entry = on.map(|on| &*on.candidate);
+        let version = entry.and_then(Entry::version);
+        let says = match version {
+            Some(version) => Some(version.manifest.version.clone()),
+            None => self.manifest_of(&candidate.sha256).await?.map(|manifest| manifest.version),
+        };
+        let reason = trial.halted.clone().or_else(|| entry.and_then(broken));
+        let tripped = trial.halted.is_some() || version.is_some_and(|version| version.is_tripped());
+        let state = match (row.enabled, tripped, &reason) {
+            (false, ..) => PluginState::Disabled,
+            (true, true, _) => PluginState::Tripped,
+            (true, false, Some(_)) => PluginState::Failed,
+            (true, false, None) => state_of(trial.mode),
+        };
+        Ok(Some(CandidateStatus {
+            sha256: candidate.sha256.clone(),
+            version: says,
+            mode: trial.mode,
+            state,
+            reason,
+            figures: version.map(|version| version.stats.figures()),
+            idle_instances: version.map_or(0, |version| version.idle_instances()),
+            dropped: on.and_then(|on| on.shadow.as_ref()).map_or(0, |shadow| shadow.dropped()),
+            from_file: candidate.file.is_some(),
+        }))
     }
 
     /// What a component that the store keeps says of itself; none when it is gone or does not read.
@@ -129,5 +196,19 @@ impl Plugins {
         }
         all.insert(sha256.to_owned(), manifest.clone());
         Ok(Some(manifest))
+    }
+}
+
+fn state_of(mode: TrialMode) -> PluginState {
+    match mode {
+        TrialMode::Shadow => PluginState::Shadow,
+        TrialMode::Canary { .. } => PluginState::Canary,
+    }
+}
+
+fn broken(entry: &Entry) -> Option<String> {
+    match &entry.state {
+        Standing::Broken(failure) => Some(failure.to_string()),
+        Standing::Serving(_) | Standing::Absent => None,
     }
 }

@@ -4,18 +4,20 @@
 //! tried with a first instance. Only when all of it holds is it written and swapped in; calls in flight finish on what they
 //! began with. What does not hold is told with its reason, and what served goes on.
 
+use super::candidate::{Seat, seated};
 use super::component::{Compiled, NotAPlugin};
 use super::engine::{EngineError, EngineSettings, PluginEngine};
 use super::instance::{Failure, Version};
 use super::loading::entry_of;
 use super::manifest::{Hook, Manifest};
-use super::pipeline::{Entry, Pipeline, Standing};
+use super::pipeline::{Entry, OnTrial, Pipeline, ShadowGate, Standing};
 use super::rows::{spec, spec_of_row, wanted_of_row};
 use super::settings::{InvalidSettings, PluginSettings};
 use super::state::Media;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
+use crate::domain::trial::{Trial, TrialMode};
 use crate::egress::Egress;
 use crate::store::{MANAGED_BY_API, PluginRow, PluginSpec, PluginWrites, Store, StoreError};
 use crate::telemetry::metrics::{Metrics, PluginKv};
@@ -46,6 +48,7 @@ pub(super) struct Inner {
     pub(super) media: ArcSwapOption<Media>,
     /// The tenants' files; in a rehearsal there are none.
     pub(super) library: OnceLock<crate::media::Media>,
+    shadows: ShadowGate,
     /// One change at a time.
     changing: Arc<AsyncMutex<()>>,
 }
@@ -61,6 +64,8 @@ pub struct Wanted {
     pub file: Option<String>,
     pub settings: PluginSettings,
     pub secrets: BTreeMap<String, Secret>,
+    /// What of it is tried before it serves.
+    pub trial: Option<Trial>,
 }
 
 /// What a change came to.
@@ -84,6 +89,10 @@ pub enum PluginsError {
     TooMany,
     #[error("there is no earlier version to go back to")]
     NoPrevious,
+    #[error("nothing of the plugin is on trial")]
+    NoTrial,
+    #[error("plugin {name:?} is managed by {file:?}; {todo}")]
+    TrialOfFile { name: String, file: String, todo: &'static str },
     #[error("plugin {0:?} comes from no file that it could be read from again; install another version of it")]
     NoFile(String),
     #[error(transparent)]
@@ -109,6 +118,7 @@ impl Plugins {
             manifests: Mutex::default(),
             media: ArcSwapOption::empty(),
             library: OnceLock::new(),
+            shadows: ShadowGate::default(),
             changing: Arc::default(),
         })))
     }
@@ -149,11 +159,11 @@ impl Plugins {
         let _one = self.0.changing.lock().await;
         for tenant in self.0.store.tenants_with_plugins().await? {
             let rows = self.0.store.plugins(&tenant).await?;
-            let mut entries = Vec::with_capacity(rows.len());
+            let mut seats = Vec::with_capacity(rows.len());
             for row in rows.into_iter().filter(|row| row.enabled) {
-                entries.push(self.restored(row).await);
+                seats.push(self.restored(row).await);
             }
-            self.swap_in(&tenant, entries);
+            self.swap_in(&tenant, seats);
         }
         Ok(())
     }
@@ -185,16 +195,20 @@ impl Plugins {
         name: &str,
         sha256: &str,
     ) -> Result<ReloadOutcome, PluginsError> {
-        self.edit(tenant, name, |plugin| sha256.clone_into(&mut plugin.sha256)).await
+        self.edit(tenant, name, |plugin| plugin.replace_component(sha256)).await
     }
 
     pub async fn set_enabled(&self, tenant: &TenantId, name: &str, on: bool) -> Result<ReloadOutcome, PluginsError> {
         self.edit(tenant, name, |plugin| plugin.enabled = on).await
     }
 
-    /// Back to the component that served before; once more is forward again.
+    /// Back to the component that served before; once more is forward again. While something is on trial, that is given up
+    /// and nothing else.
     pub async fn roll_back(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
         let row = self.0.store.plugin(tenant, name).await?;
+        if row.trial.is_some() {
+            return self.end_trial(tenant, name).await;
+        }
         let previous = row.previous_sha256.ok_or(PluginsError::NoPrevious)?;
         self.replace_component(tenant, name, &previous).await
     }
@@ -216,9 +230,9 @@ impl Plugins {
 
     /// Tells that a plugin's new version was refused before it came to a change, such as a file that does not read.
     pub async fn tell_refused(&self, tenant: &TenantId, name: &str, reason: &str) -> Result<(), StoreError> {
-        let rows = self.0.store.plugins(tenant).await?;
+        let rows = self.rows(tenant).await?;
         let Some(row) = rows.into_iter().find(|row| row.name == name) else { return Ok(()) };
-        let told = self.told(tenant, EventType::PluginReloadFailed, name, &row.sha256, Some(reason));
+        let told = self.told(tenant, EventType::PluginReloadFailed, name, &row.sha256, json!({ "reason": reason }));
         let inbound = self.is_inbound(tenant, name, &row);
         let spec = PluginSpec { reason: Some(reason.to_owned()), ..spec_of_row(row, inbound) };
         self.0.store.write_plugins(tenant, PluginWrites { specs: vec![spec], gone: Vec::new(), told: vec![told] }).await
@@ -227,7 +241,9 @@ impl Plugins {
     /// Gives back the memory of instances that nobody called for a while.
     pub(super) fn drop_idle(&self) {
         for pipeline in self.0.pipelines.load().values() {
-            pipeline.entries.iter().filter_map(Entry::version).for_each(|version| version.drop_idle());
+            let candidates = pipeline.trials.iter().map(|on| &on.candidate);
+            let versions = pipeline.entries.iter().chain(candidates).filter_map(|entry| entry.version());
+            versions.for_each(|version| version.drop_idle());
         }
     }
 
@@ -266,7 +282,7 @@ impl Plugins {
         change: impl FnOnce(&mut Vec<Wanted>) -> Result<(), PluginsError>,
     ) -> Result<ReloadOutcome, PluginsError> {
         let one = self.0.changing.clone().lock_owned().await;
-        let before = self.0.store.plugins(tenant).await?;
+        let before = self.rows(tenant).await?;
         let mut wanted: Vec<Wanted> = before.iter().cloned().map(wanted_of_row).collect::<Result<_, _>>()?;
         change(&mut wanted)?;
         if wanted.len() > PLUGINS_PER_TENANT_MAX {
@@ -274,9 +290,9 @@ impl Plugins {
         }
         let made = match self.tried(tenant, &before, &wanted).await {
             Ok(made) => made,
-            Err((plugin, failure)) => {
-                let row = before.iter().find(|row| row.name == plugin.name);
-                return self.kept(tenant, plugin, row, &failure).await;
+            Err(refusal) => {
+                let row = before.iter().find(|row| row.name == refusal.plugin.name);
+                return self.kept(tenant, &refusal, row).await;
             }
         };
         if made.writes.specs.is_empty() && made.writes.gone.is_empty() && !made.healed {
@@ -287,7 +303,7 @@ impl Plugins {
         let both = tokio::spawn(async move {
             let _one = one;
             plugins.0.store.write_plugins(&tenant, made.writes).await?;
-            plugins.swap_in(&tenant, made.entries);
+            plugins.swap_in(&tenant, made.seats);
             Ok::<(), StoreError>(())
         });
         both.await.map_err(|_| StoreError::Panicked)??;
@@ -306,23 +322,44 @@ impl Plugins {
                 plugin: plugin.to_owned(),
                 reason,
             };
-            let before = self.0.store.plugins(&tenant).await?;
+            let before = self.rows(&tenant).await?;
             let others = before.iter().filter(|row| row.managed_by == MANAGED_BY_API).cloned().map(wanted_of_row);
             let mut all: Vec<Wanted> = others.collect::<Result<_, _>>()?;
             if let Some(taken) = all.iter().find(|other| declared.iter().any(|new| new.name == other.name)) {
                 let why = "the API made a plugin of this name; remove it there, or take another name";
                 return Err(refused(&taken.name, why.to_owned()));
             }
-            all.extend(declared);
+            let row = |name: &str| before.iter().find(|row| row.name == name);
+            all.extend(declared.into_iter().map(|plugin| {
+                let row = row(&plugin.name);
+                plugin.halted_as(row)
+            }));
             if let Some(one_more) = all.get(PLUGINS_PER_TENANT_MAX) {
                 return Err(refused(&one_more.name, PluginsError::TooMany.to_string()));
             }
             match self.tried(&tenant, &before, &all).await {
                 Ok(made) => changes.push((tenant, made)),
-                Err((plugin, failure)) => return Err(refused(&plugin.name, failure.to_string())),
+                Err(refusal) => return Err(refused(&refusal.plugin.name, refusal.reason())),
             }
         }
         Ok(Prepared { plugins: self, changes, _one: one })
+    }
+
+    /// The tenant's plugins as the store has them. What is not written yet of a canary that lost its chats is there already,
+    /// so that no change gives it some.
+    async fn rows(&self, tenant: &TenantId) -> Result<Vec<PluginRow>, StoreError> {
+        let mut rows = self.0.store.plugins(tenant).await?;
+        let Some(pipeline) = self.pipeline(tenant) else { return Ok(rows) };
+        for (_, version) in running(&pipeline) {
+            let row = rows.iter_mut().find(|row| row.name == version.home.plugin);
+            if let (Some(row), Some(reason)) = (row, version.halted())
+                && let Some(trial) = &mut row.trial
+                && trial.candidate.as_ref().map_or(&row.sha256, |candidate| &candidate.sha256) == &version.home.sha256
+            {
+                trial.halted.get_or_insert_with(|| reason.to_owned());
+            }
+        }
+        Ok(rows)
     }
 
     /// Compiles, links and tries these plugins, beside what serves.
@@ -331,9 +368,9 @@ impl Plugins {
         tenant: &TenantId,
         before: &[PluginRow],
         wanted: &'w [Wanted],
-    ) -> Result<Made, (&'w Wanted, Failure)> {
+    ) -> Result<Made, Refusal<'w>> {
         let serving = self.pipeline(tenant);
-        let mut entries = Vec::with_capacity(wanted.len());
+        let mut seats = Vec::with_capacity(wanted.len());
         let (mut specs, mut told, mut healed) = (Vec::new(), Vec::new(), false);
         for (position, plugin) in wanted.iter().enumerate() {
             let row = before.iter().find(|row| row.name == plugin.name);
@@ -342,49 +379,101 @@ impl Plugins {
                 specs.extend(spec(plugin, row, position, false));
                 continue;
             }
-            let broken = broken_as_before(serving.as_deref(), plugin, row);
-            let made = match reusable(serving.as_deref(), plugin) {
-                Some(version) => Ok(version),
-                None => self.prepared(tenant, plugin).await,
+            let known = serving.as_deref().and_then(|pipeline| Known::of(pipeline, &plugin.name));
+            let (main, main_healed) = match plugin.is_alone() {
+                true => (Arc::new(Entry::absent(&plugin.name, &plugin.settings)), false),
+                false => {
+                    let known = known.as_ref().map(|known| known.serving);
+                    let untouched = row.is_some_and(|row| row.enabled && row.sha256 == plugin.sha256);
+                    let made = self.made(tenant, plugin, None, known, untouched && same_secrets(row, plugin)).await;
+                    made.map_err(|failure| Refusal { plugin, candidate: None, failure })?
+                }
             };
-            let version = match made {
-                Ok(version) => version,
-                Err(failure) => match broken {
-                    // It could not run before either, and this change is none of its own: it keeps no other one back.
-                    Some(entry) => {
-                        specs.extend(spec(plugin, row, position, entry.hooks.contains(&Hook::Inbound)));
-                        entries.push(entry);
-                        continue;
-                    }
-                    None => return Err((plugin, failure)),
-                },
-            };
-            healed |= broken.is_some();
-            specs.extend(spec(plugin, row, position, version.hooks.contains(&Hook::Inbound)));
-            let news = match row {
-                None => Some(EventType::PluginLoaded),
-                Some(row) if !row.enabled => Some(EventType::PluginLoaded),
-                Some(row) if row.sha256 != plugin.sha256 => Some(EventType::PluginReloaded),
-                Some(_) => None,
-            };
-            told.extend(news.map(|type_| self.told(tenant, type_, &plugin.name, &plugin.sha256, None)));
-            entries.push(entry_of(version));
+            let (mut candidate, mut candidate_healed) = (None, false);
+            if let Some((on_trial, mode)) = plugin.on_trial() {
+                let known = known.as_ref().and_then(|known| known.candidate);
+                let untouched = row.is_some_and(|row| row.enabled && row.trial == plugin.trial);
+                let made =
+                    self.made(tenant, &on_trial, Some(mode), known, untouched && same_secrets(row, plugin)).await;
+                let beside = (!plugin.is_alone()).then(|| on_trial.sha256.clone());
+                let (entry, healed) = made.map_err(|failure| Refusal { plugin, candidate: beside, failure })?;
+                (candidate, candidate_healed) = (Some(entry), healed);
+            }
+            healed |= main_healed || candidate_healed;
+            let seat = Seat { serving: main, candidate };
+            specs.extend(spec(plugin, row, position, seat.entries().any(|entry| entry.hooks.contains(&Hook::Inbound))));
+            told.extend(self.news(tenant, plugin, row));
+            seats.push(seat);
         }
         let still = |row: &&PluginRow| wanted.iter().any(|plugin| plugin.name == row.name);
         let gone: Vec<String> = before.iter().filter(|row| !still(row)).map(|row| row.name.clone()).collect();
-        Ok(Made { writes: PluginWrites { specs, gone, told }, entries, healed })
+        Ok(Made { writes: PluginWrites { specs, gone, told }, seats, healed })
+    }
+
+    /// One version of a plugin: that which is asked already, or a new one that was tried; and whether it could not run
+    /// before. One that could not run before either, and of which nothing is to change, keeps no other one back.
+    async fn made(
+        &self,
+        tenant: &TenantId,
+        plugin: &Wanted,
+        mode: Option<TrialMode>,
+        known: Option<&Arc<Entry>>,
+        untouched: bool,
+    ) -> Result<(Arc<Entry>, bool), Failure> {
+        // What a shadow has in its memory came of calls that were not done: a canary has instances of its own.
+        let kind = |mode: Option<TrialMode>| mode.map(TrialMode::as_str);
+        let known = known.filter(|entry| kind(entry.mode) == kind(mode));
+        if let Some(version) = known.and_then(|entry| reusable(entry, plugin)) {
+            return Ok((Arc::new(entry_of(version, mode)), false));
+        }
+        let broken = known.filter(|entry| {
+            matches!(entry.state, Standing::Broken(_)) && untouched && entry.settings == plugin.settings
+        });
+        match (self.prepared(tenant, plugin).await, broken) {
+            (Ok(version), broken) => Ok((Arc::new(entry_of(version, mode)), broken.is_some())),
+            (Err(_), Some(broken)) => Ok((broken.clone(), false)),
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    /// What is told of a change that holds.
+    fn news(&self, tenant: &TenantId, plugin: &Wanted, row: Option<&PluginRow>) -> Vec<Event> {
+        let mut told = Vec::new();
+        let type_ = match row.filter(|row| row.enabled) {
+            None => Some(EventType::PluginLoaded),
+            Some(row) if row.sha256 != plugin.sha256 => Some(EventType::PluginReloaded),
+            Some(row) if row.trial.as_ref().is_some_and(Trial::is_alone) && plugin.trial.is_none() => {
+                Some(EventType::PluginLoaded)
+            }
+            Some(_) => None,
+        };
+        let about = |trial: &Trial| json!({ "mode": trial.mode.as_str(), "weight": trial.mode.weight() });
+        let (alone, beside) = match &plugin.trial {
+            Some(trial) if trial.is_alone() => (about(trial), None),
+            Some(trial) => (json!({}), Some(trial)),
+            None => (json!({}), None),
+        };
+        told.extend(type_.map(|type_| self.told(tenant, type_, &plugin.name, &plugin.sha256, alone)));
+        let before = row.filter(|row| row.enabled).and_then(|row| row.trial.as_ref()?.candidate.as_ref());
+        if let Some(trial) = beside
+            && let Some(candidate) = &trial.candidate
+            && before.is_none_or(|before| before.sha256 != candidate.sha256)
+        {
+            told.push(self.told(tenant, EventType::PluginLoaded, &plugin.name, &candidate.sha256, about(trial)));
+        }
+        told
     }
 
     /// A change that does not hold: told, and nothing else.
     async fn kept(
         &self,
         tenant: &TenantId,
-        plugin: &Wanted,
+        refusal: &Refusal<'_>,
         row: Option<&PluginRow>,
-        failure: &Failure,
     ) -> Result<ReloadOutcome, PluginsError> {
-        let reason = failure.to_string();
-        let told = self.told(tenant, EventType::PluginReloadFailed, &plugin.name, &plugin.sha256, Some(&reason));
+        let (plugin, reason) = (refusal.plugin, refusal.reason());
+        let sha256 = refusal.candidate.as_ref().unwrap_or(&plugin.sha256);
+        let told = self.told(tenant, EventType::PluginReloadFailed, &plugin.name, sha256, json!({ "reason": reason }));
         let specs = row.map(|row| {
             let inbound = self.is_inbound(tenant, &plugin.name, row);
             PluginSpec { reason: Some(reason.clone()), ..spec_of_row(row.clone(), inbound) }
@@ -396,31 +485,40 @@ impl Plugins {
 
     fn is_inbound(&self, tenant: &TenantId, name: &str, row: &PluginRow) -> bool {
         let pipeline = self.pipeline(tenant);
-        let entry = pipeline.as_ref().and_then(|p| p.entries.iter().find(|entry| entry.name == name));
-        row.enabled && entry.is_some_and(|entry| entry.hooks.contains(&Hook::Inbound))
+        let known = pipeline.as_ref().and_then(|pipeline| Known::of(pipeline, name));
+        let asked = |entry: &Arc<Entry>| entry.hooks.contains(&Hook::Inbound);
+        row.enabled && known.is_some_and(|known| asked(known.serving) || known.candidate.is_some_and(asked))
     }
 
-    fn told(&self, tenant: &TenantId, type_: EventType, plugin: &str, sha256: &str, reason: Option<&str>) -> Event {
-        let mut data = json!({ "plugin": plugin, "sha256": sha256 });
-        if let Some(reason) = reason {
-            data["reason"] = json!(reason);
-        }
-        Event::new(tenant.clone(), None, type_, self.0.store.clock().now_ms(), data)
+    fn told(
+        &self,
+        tenant: &TenantId,
+        type_: EventType,
+        plugin: &str,
+        sha256: &str,
+        mut about: serde_json::Value,
+    ) -> Event {
+        about["plugin"] = json!(plugin);
+        about["sha256"] = json!(sha256);
+        Event::new(tenant.clone(), None, type_, self.0.store.clock().now_ms(), about)
     }
 
-    fn swap_in(&self, tenant: &TenantId, entries: Vec<Entry>) {
+    fn swap_in(&self, tenant: &TenantId, seats: Vec<Seat>) {
         let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
         let served = self.pipeline(tenant);
-        let shown = |entries: &[Entry], serves: bool| {
-            for version in entries.iter().filter_map(Entry::version) {
-                let (home, says) = (&version.home, &version.manifest.version);
-                metrics.plugin_serves(tenant.as_str(), &home.plugin, says, &home.sha256, serves);
-            }
+        let empty = Pipeline {
+            tenant: tenant.clone(),
+            entries: Vec::with_capacity(seats.len()),
+            trials: Vec::new(),
+            store,
+            metrics,
         };
-        served.iter().for_each(|pipeline| shown(&pipeline.entries, false));
-        shown(&entries, true);
-        let pipeline =
-            (!entries.is_empty()).then(|| Arc::new(Pipeline { tenant: tenant.clone(), entries, store, metrics }));
+        let pipeline = seated(empty, seats, served.as_deref(), &self.0.shadows);
+        if let Some(served) = &served {
+            self.show_gone(served, &pipeline);
+        }
+        self.show(&pipeline);
+        let pipeline = (!pipeline.entries.is_empty()).then(|| Arc::new(pipeline));
         self.0.pipelines.rcu(|all| {
             let mut all = HashMap::clone(all);
             match &pipeline {
@@ -430,12 +528,47 @@ impl Plugins {
             all
         });
     }
+
+    /// The versions of a pipeline in the figures.
+    fn show(&self, pipeline: &Pipeline) {
+        let (tenant, metrics) = (pipeline.tenant.as_str(), &self.0.metrics);
+        for version in pipeline.entries.iter().filter_map(|entry| entry.version()) {
+            let (home, says) = (&version.home, &version.manifest.version);
+            metrics.plugin_serves(tenant, &home.plugin, says, &home.sha256, true);
+        }
+        for (on, version) in running(pipeline) {
+            let (home, says, weight) = (&version.home, &version.manifest.version, on.mode.weight().unwrap_or(0));
+            metrics.plugin_candidate(tenant, &home.plugin, says, &home.sha256, on.mode.as_str(), weight);
+        }
+    }
+
+    /// Takes those that are not in the next pipeline any more out of them. What is still on trial keeps its counts.
+    fn show_gone(&self, served: &Pipeline, next: &Pipeline) {
+        let (tenant, metrics) = (served.tenant.as_str(), &self.0.metrics);
+        for version in served.entries.iter().filter_map(|entry| entry.version()) {
+            let (home, says) = (&version.home, &version.manifest.version);
+            metrics.plugin_serves(tenant, &home.plugin, says, &home.sha256, false);
+        }
+        let named = |on: &OnTrial, version: &Version| {
+            (version.home.plugin.clone(), version.home.sha256.clone(), on.mode.as_str())
+        };
+        let still: Vec<_> = running(next).map(|(on, version)| named(on, version)).collect();
+        for (on, version) in running(served).filter(|(on, version)| !still.contains(&named(on, version))) {
+            let (home, says) = (&version.home, &version.manifest.version);
+            metrics.plugin_candidate_gone(tenant, &home.plugin, says, &home.sha256, on.mode.as_str());
+        }
+    }
+}
+
+/// The versions on trial that can run.
+fn running(pipeline: &Pipeline) -> impl Iterator<Item = (&OnTrial, &Version)> {
+    pipeline.trials.iter().filter_map(|on| Some((on, &**on.candidate.version()?)))
 }
 
 /// What a change of one tenant's plugins comes to.
 struct Made {
     writes: PluginWrites,
-    entries: Vec<Entry>,
+    seats: Vec<Seat>,
     /// Whether one that could not run before can now: then there is something to swap in though nothing is written.
     healed: bool,
 }
@@ -456,7 +589,7 @@ impl Prepared<'_> {
     /// Serves from now on. After it was written: a restart reads what was written.
     pub fn swap_in(self) {
         for (tenant, made) in self.changes {
-            self.plugins.swap_in(&tenant, made.entries);
+            self.plugins.swap_in(&tenant, made.seats);
         }
     }
 }
@@ -479,20 +612,47 @@ pub enum KeepError {
     Store(#[from] StoreError),
 }
 
-/// The version that serves, when nothing of it is to change: its instances and counts go on.
-fn reusable(serving: Option<&Pipeline>, wanted: &Wanted) -> Option<Arc<Version>> {
-    let entry = serving?.entries.iter().find(|entry| entry.name == wanted.name)?;
+/// A version that does not hold, and with it the change.
+struct Refusal<'w> {
+    plugin: &'w Wanted,
+    /// Its hash, when it is a candidate and not what is to serve.
+    candidate: Option<String>,
+    failure: Failure,
+}
+
+impl Refusal<'_> {
+    fn reason(&self) -> String {
+        match self.candidate {
+            Some(_) => format!("the candidate: {}", self.failure),
+            None => self.failure.to_string(),
+        }
+    }
+}
+
+/// The versions of a plugin that are asked now.
+struct Known<'a> {
+    serving: &'a Arc<Entry>,
+    candidate: Option<&'a Arc<Entry>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(pipeline: &'a Pipeline, name: &str) -> Option<Self> {
+        let serving = pipeline.entries.iter().find(|entry| entry.name == name)?;
+        let candidate = pipeline.trials.iter().map(|on| &on.candidate).find(|entry| entry.name == name);
+        Some(Self { serving, candidate })
+    }
+}
+
+/// The version that is asked, when nothing of it is to change: its instances and counts go on.
+fn reusable(entry: &Entry, wanted: &Wanted) -> Option<Arc<Version>> {
     let version = entry.version()?;
     let same = version.home.sha256 == wanted.sha256
         && version.settings == wanted.settings
-        && version.home.secrets == wanted.secrets;
+        && version.home.secrets == wanted.secrets
+        && version.halted().is_none();
     same.then(|| version.clone())
 }
 
-/// The place of a plugin that could not run before and of which nothing is to change.
-fn broken_as_before(serving: Option<&Pipeline>, wanted: &Wanted, row: Option<&PluginRow>) -> Option<Entry> {
-    let (entry, row) = (serving?.entries.iter().find(|entry| entry.name == wanted.name)?, row?);
-    let untouched = row.enabled && row.sha256 == wanted.sha256 && row.secrets == wanted.secrets;
-    let broken = matches!(entry.state, Standing::Broken(_)) && untouched && entry.settings == wanted.settings;
-    broken.then(|| entry.clone())
+fn same_secrets(row: Option<&PluginRow>, wanted: &Wanted) -> bool {
+    row.is_some_and(|row| row.secrets == wanted.secrets)
 }

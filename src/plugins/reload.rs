@@ -25,6 +25,9 @@ struct Seen {
     modified: Option<SystemTime>,
 }
 
+/// A plugin, and whether it is its candidate's file.
+type Key = (TenantId, String, bool);
+
 /// Watches the files until `stop`, and gives back the memory of instances that nobody needs.
 pub async fn run(plugins: Plugins, stop: CancellationToken) {
     let (hint, mut hints) = mpsc::channel::<()>(1);
@@ -42,7 +45,7 @@ pub async fn run(plugins: Plugins, stop: CancellationToken) {
         }
     };
     let mut watched: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut seen: HashMap<(TenantId, String), Seen> = HashMap::new();
+    let mut seen: HashMap<Key, Seen> = HashMap::new();
     let mut changes = plugins.store().watch(Topic::Plugins);
     while !stop.is_cancelled() {
         match look(&plugins, &mut seen).await {
@@ -78,20 +81,19 @@ pub async fn run(plugins: Plugins, stop: CancellationToken) {
 }
 
 /// Reloads what changed; returns the folders of all files.
-async fn look(
-    plugins: &Plugins,
-    seen: &mut HashMap<(TenantId, String), Seen>,
-) -> Result<BTreeSet<PathBuf>, StoreError> {
+async fn look(plugins: &Plugins, seen: &mut HashMap<Key, Seen>) -> Result<BTreeSet<PathBuf>, StoreError> {
     let mut folders = BTreeSet::new();
     let files = plugins.store().plugin_files().await?;
-    seen.retain(|(tenant, name), _| files.iter().any(|file| file.tenant == *tenant && file.name == *name));
+    seen.retain(|(tenant, name, is_candidate), _| {
+        files.iter().any(|file| (&file.tenant, &file.name, &file.is_candidate) == (tenant, name, is_candidate))
+    });
     for file in files {
         let path = Path::new(&file.path);
         // The watcher wants a folder that is there.
         folders.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_path_buf));
         let Ok(about) = tokio::fs::metadata(path).await else { continue };
         let now = Seen { bytes: about.len(), modified: about.modified().ok() };
-        let key = (file.tenant.clone(), file.name.clone());
+        let key = (file.tenant.clone(), file.name.clone(), file.is_candidate);
         if seen.get(&key) == Some(&now) {
             continue;
         }
@@ -102,13 +104,41 @@ async fn look(
 }
 
 impl Plugins {
-    /// Looks at a plugin's file now, whether or not it seems to have changed.
+    /// Looks at a plugin's files now, whether or not they seem to have changed: that of what serves, and its candidate's.
     pub async fn reload(&self, tenant: &TenantId, name: &str) -> Result<ReloadOutcome, PluginsError> {
         let row = self.store().plugin(tenant, name).await?;
-        let path = row.file.ok_or_else(|| PluginsError::NoFile(name.to_owned()))?;
-        let refused = match tokio::fs::read(&path).await {
-            Ok(bytes) if sha256_hex(&bytes) == row.sha256 => return Ok(ReloadOutcome::Unchanged),
+        let candidate = row.trial.and_then(|trial| trial.candidate).and_then(|one| Some((one.file?, one.sha256)));
+        if row.file.is_none() && candidate.is_none() {
+            return Err(PluginsError::NoFile(name.to_owned()));
+        }
+        let mut outcome = ReloadOutcome::Unchanged;
+        let serving = row.file.map(|file| (file, row.sha256));
+        for ((path, sha256), is_candidate) in
+            serving.map(|one| (one, false)).into_iter().chain(candidate.map(|one| (one, true)))
+        {
+            match self.read_again(tenant, name, &path, &sha256, is_candidate).await? {
+                ReloadOutcome::Unchanged => {}
+                other if outcome == ReloadOutcome::Unchanged || matches!(other, ReloadOutcome::KeptPrevious { .. }) => {
+                    outcome = other;
+                }
+                _ => {}
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn read_again(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        path: &str,
+        sha256: &str,
+        is_candidate: bool,
+    ) -> Result<ReloadOutcome, PluginsError> {
+        let refused = match tokio::fs::read(path).await {
+            Ok(bytes) if sha256_hex(&bytes) == sha256 => return Ok(ReloadOutcome::Unchanged),
             Ok(bytes) => match self.keep(bytes).await {
+                Ok((sha256, _)) if is_candidate => return self.replace_candidate(tenant, name, &sha256).await,
                 Ok((sha256, _)) => return self.replace_component(tenant, name, &sha256).await,
                 Err(KeepError::NotAPlugin(reason)) => reason.to_string(),
                 Err(KeepError::Store(error)) => return Err(error.into()),
@@ -119,6 +149,7 @@ impl Plugins {
                 format!("its file does not read: {}", error.kind())
             }
         };
+        let refused = if is_candidate { format!("the candidate: {refused}") } else { refused };
         self.tell_refused(tenant, name, &refused).await?;
         Ok(ReloadOutcome::KeptPrevious { plugin: name.to_owned(), reason: refused })
     }

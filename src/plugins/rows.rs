@@ -15,6 +15,7 @@ pub(super) fn wanted_of_row(row: PluginRow) -> Result<Wanted, StoreError> {
         file: row.file,
         settings,
         secrets: row.secrets,
+        trial: row.trial,
     })
 }
 
@@ -35,6 +36,7 @@ pub(super) fn spec(wanted: &Wanted, row: Option<&PluginRow>, position: usize, in
             && row.file == wanted.file
             && row.settings == settings
             && row.secrets == wanted.secrets
+            && row.trial == wanted.trial
             && row.reason.is_none()
     });
     (!same).then(|| PluginSpec {
@@ -48,6 +50,7 @@ pub(super) fn spec(wanted: &Wanted, row: Option<&PluginRow>, position: usize, in
         file: wanted.file.clone(),
         settings,
         secrets: wanted.secrets.clone(),
+        trial: wanted.trial.clone(),
         reason: None,
     })
 }
@@ -64,6 +67,7 @@ pub(super) fn spec_of_row(row: PluginRow, inbound: bool) -> PluginSpec {
         file: row.file,
         settings: row.settings,
         secrets: row.secrets,
+        trial: row.trial,
         reason: row.reason,
     }
 }

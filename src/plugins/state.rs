@@ -113,6 +113,35 @@ impl Lines {
     }
 }
 
+/// Values as calls of the serving version read them, so that its shadow sees the same although they have changed since.
+pub(super) type Reads = BTreeMap<String, Option<KvEntry>>;
+
+/// Values that are kept for a shadow of one call; further ones it reads as they are by then.
+const READS_MAX: usize = 1_000;
+const READS_BYTES_MAX: usize = 1 << 20;
+/// Fetches of one call that are told.
+const FETCHES_TOLD_MAX: usize = 100;
+
+/// What a call read, kept for a shadow.
+#[derive(Default)]
+pub(super) struct Recorder(Mutex<(Reads, usize)>);
+
+impl Recorder {
+    fn read(&self, key: &str, entry: Option<&KvEntry>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reads, bytes) = &mut *kept;
+        let size = key.len() + entry.map_or(0, |entry| entry.value.bytes().len());
+        if reads.len() < READS_MAX && *bytes + size <= READS_BYTES_MAX && !reads.contains_key(key) {
+            reads.insert(key.to_owned(), entry.cloned());
+            *bytes += size;
+        }
+    }
+
+    pub(super) fn into_reads(self) -> Reads {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 /// One call of a hook.
 pub(super) struct Call {
     /// The event, message or tick.
@@ -124,6 +153,12 @@ pub(super) struct Call {
     /// Shared, so that they remain when the call is ended from outside.
     pub(super) lines: Lines,
     pub(super) fetches: u32,
+    /// Method and address of what it fetched, or asked for.
+    pub(super) fetched: Vec<String>,
+    /// What it reads is kept, for a shadow.
+    pub(super) recorder: Option<Recorder>,
+    /// Of a shadow: values as the call beside it read them.
+    pub(super) given: Arc<Reads>,
     /// Secrets it has read, to be blanked in what it logs.
     pub(super) revealed: Vec<Secret>,
     /// In `init` there is neither kv nor http.
@@ -141,6 +176,9 @@ impl Call {
             writes: Vec::new(),
             lines: Lines::default(),
             fetches: 0,
+            fetched: Vec::new(),
+            recorder: None,
+            given: Arc::default(),
             revealed: Vec::new(),
             in_init: false,
             shadow: false,
@@ -153,7 +191,13 @@ impl Call {
 
     /// A value as this call sees it: what is committed, then what was written before in this run.
     pub(super) async fn seen(&self, home: &Home, key: &str) -> Result<Option<KvEntry>, crate::store::StoreError> {
-        let mut entry = home.store.kv_entry(&home.tenant, &home.plugin, key).await?;
+        let mut entry = match self.given.get(key) {
+            Some(given) => given.clone(),
+            None => home.store.kv_entry(&home.tenant, &home.plugin, key).await?,
+        };
+        if let Some(recorder) = &self.recorder {
+            recorder.read(key, entry.as_ref());
+        }
         for write in self.earlier.iter().chain(&self.writes).filter(|write| write.key() == key) {
             // What moved meanwhile shows at the commit, and the call is run again.
             if let Ok(after) = write.apply(entry.clone()) {
@@ -161,6 +205,17 @@ impl Call {
             }
         }
         Ok(entry)
+    }
+}
+
+impl Call {
+    /// Tells that it fetches. Without the query, which may hold what is secret.
+    pub(super) fn tell_fetch(&mut self, method: &str, url: &url::Url) {
+        if self.fetched.len() < FETCHES_TOLD_MAX {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            self.fetched.push(format!("{method} {}://{host}{port}{}", url.scheme(), url.path()));
+        }
     }
 }
 

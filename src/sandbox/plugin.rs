@@ -169,9 +169,9 @@ impl Workshop {
         // What was set over the API stays; what it asks for is granted.
         let generous = authoring::generous(&manifest);
         let row = self.store.plugin(&self.tenant, name).await.ok();
-        let (settings, secrets, serving) = match row {
-            Some(row) => (PluginSettings::from_json(&row.settings)?, row.secrets, Some(row.sha256)),
-            None => (generous.clone(), BTreeMap::new(), None),
+        let (settings, secrets, trial, serving) = match row {
+            Some(row) => (PluginSettings::from_json(&row.settings)?, row.secrets, row.trial, Some(row.sha256)),
+            None => (generous.clone(), BTreeMap::new(), None, None),
         };
         let granted = settings.grants == generous.grants;
         let wanted = Wanted {
@@ -182,6 +182,7 @@ impl Workshop {
             file: Some(file.display().to_string()),
             settings: PluginSettings { grants: generous.grants, ..settings },
             secrets,
+            trial,
         };
         // The file is followed: what a new version asks for has to be granted before it lies there, and the file has to
         // be the new one before it is said to serve.

@@ -24,8 +24,8 @@ pub struct PluginFile {
     pub tenant: TenantId,
     pub name: String,
     pub path: String,
-    /// Of the component that serves.
-    pub sha256: String,
+    /// Whether it is that of the candidate, and not of what serves.
+    pub is_candidate: bool,
 }
 
 /// Counts for the gauges, read once at start and kept by increments afterwards.
@@ -107,8 +107,11 @@ impl Store {
         self.db
             .read(|conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT p.tenant_id, p.name, p.file, p.sha256 FROM plugins AS p \
-                     JOIN tenants AS t ON t.id = p.tenant_id WHERE p.file IS NOT NULL AND t.status <> 'deleted'",
+                    "SELECT p.tenant_id, p.name, p.file, 0 FROM plugins AS p \
+                     JOIN tenants AS t ON t.id = p.tenant_id WHERE p.file IS NOT NULL AND t.status <> 'deleted' \
+                     UNION ALL SELECT p.tenant_id, p.name, p.candidate_file, 1 FROM plugins AS p \
+                     JOIN tenants AS t ON t.id = p.tenant_id \
+                     WHERE p.candidate_file IS NOT NULL AND t.status <> 'deleted'",
                 )?;
                 let mut rows = statement.query([])?;
                 let mut files = Vec::new();
@@ -118,7 +121,7 @@ impl Store {
                             .map_err(|_| StoreError::Corrupt { what: "a plugin row" })?,
                         name: row.get(1)?,
                         path: row.get(2)?,
-                        sha256: row.get(3)?,
+                        is_candidate: row.get(3)?,
                     });
                 }
                 Ok(files)
@@ -126,8 +129,8 @@ impl Store {
             .await
     }
 
-    /// Forgets what of plugins has had its time: expired values, old keys of sends, log lines and traces beyond the
-    /// newest of each plugin, components that no plugin names.
+    /// Forgets what of plugins has had its time: expired values, old keys of sends, log lines, traces and differences beyond
+    /// the newest of each plugin, components that no plugin names.
     pub async fn sweep_plugins(&self) -> Result<()> {
         const DAY_MS: i64 = 86_400_000;
         let now = self.clock.now_ms();
@@ -144,7 +147,7 @@ impl Store {
                     plugin_kv::recount(tx, tenant, plugin)?;
                 }
                 tx.execute("DELETE FROM plugin_dedupe WHERE created_at <= ?1", [now - DAY_MS])?;
-                for table in ["plugin_logs", "plugin_traces"] {
+                for table in ["plugin_logs", "plugin_traces", "plugin_differences"] {
                     tx.execute(
                         &format!(
                             "DELETE FROM {table} WHERE seq IN (SELECT seq FROM (SELECT seq, row_number() OVER \
@@ -156,7 +159,8 @@ impl Store {
                 tx.execute(
                     "DELETE FROM plugin_components WHERE created_at <= ?1 AND sha256 NOT IN ( \
                      SELECT sha256 FROM plugins UNION SELECT previous_sha256 FROM plugins \
-                     WHERE previous_sha256 IS NOT NULL)",
+                     WHERE previous_sha256 IS NOT NULL UNION SELECT candidate_sha256 FROM plugins \
+                     WHERE candidate_sha256 IS NOT NULL)",
                     [now - DAY_MS],
                 )?;
                 Ok(())

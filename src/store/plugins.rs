@@ -6,6 +6,7 @@ use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
+use crate::domain::trial::{Candidate, Trial, TrialMode};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ pub struct PluginRow {
     /// Config, grants, limits: `plugins` reads it.
     pub settings: serde_json::Value,
     pub secrets: BTreeMap<String, Secret>,
+    /// What of it is tried before it serves.
+    pub trial: Option<Trial>,
     /// Why it is off, or why its last reload was refused.
     pub reason: Option<String>,
     pub created_at: UnixMs,
@@ -43,6 +46,7 @@ pub struct PluginSpec {
     pub file: Option<String>,
     pub settings: serde_json::Value,
     pub secrets: BTreeMap<String, Secret>,
+    pub trial: Option<Trial>,
     pub reason: Option<String>,
 }
 
@@ -64,7 +68,7 @@ pub(super) struct SealedWrites {
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a plugin row" };
 pub(super) const COLUMNS: &str = "tenant_id, name, managed_by, position, enabled, sha256, previous_sha256, file, settings, secrets, \
-                       reason, created_at, updated_at";
+                       reason, created_at, updated_at, trial, weight, candidate_sha256, candidate_file, halted";
 /// What the vault calls these keys; changing it would make every stored secret unreadable.
 const PURPOSE: &str = "plugin";
 
@@ -161,8 +165,21 @@ impl Store {
             reason: row.get(10)?,
             created_at: row.get(11)?,
             updated_at: row.get(12)?,
+            trial: read_trial(row)?,
         })
     }
+}
+
+fn read_trial(row: &Row<'_>) -> Result<Option<Trial>> {
+    let Some(mode) = row.get::<_, Option<String>>(13)? else { return Ok(None) };
+    let mode = match mode.as_str() {
+        "shadow" => TrialMode::Shadow,
+        "canary" => row.get::<_, Option<u32>>(14)?.and_then(TrialMode::canary).ok_or(CORRUPT)?,
+        _ => return Err(CORRUPT),
+    };
+    let file = row.get(16)?;
+    let candidate = row.get::<_, Option<String>>(15)?.map(|sha256| Candidate { sha256, file });
+    Ok(Some(Trial { candidate, mode, halted: row.get(17)? }))
 }
 
 fn associated(tenant: &TenantId, name: &str) -> String {
@@ -183,14 +200,18 @@ pub(super) fn write_all(tx: &Tx<'_>, tenant: &TenantId, writes: &SealedWrites, n
 
 fn write(tx: &Tx<'_>, tenant: &TenantId, spec: &PluginSpec, secrets: &[u8], now: UnixMs) -> Result<()> {
     let settings = serde_json::to_string(&spec.settings).map_err(|_| CORRUPT)?;
+    let trial = spec.trial.as_ref();
+    let candidate = trial.and_then(|trial| trial.candidate.as_ref());
     tx.execute(
         "INSERT INTO plugins (tenant_id, name, managed_by, position, enabled, inbound, sha256, previous_sha256, file, \
-         settings, secrets, reason, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) \
+         settings, secrets, reason, created_at, updated_at, trial, weight, candidate_sha256, candidate_file, halted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, ?17, ?18) \
          ON CONFLICT (tenant_id, name) DO UPDATE SET managed_by = excluded.managed_by, position = excluded.position, \
          enabled = excluded.enabled, inbound = excluded.inbound, sha256 = excluded.sha256, \
          previous_sha256 = excluded.previous_sha256, file = excluded.file, settings = excluded.settings, \
-         secrets = excluded.secrets, reason = excluded.reason, updated_at = excluded.updated_at",
+         secrets = excluded.secrets, reason = excluded.reason, updated_at = excluded.updated_at, \
+         trial = excluded.trial, weight = excluded.weight, candidate_sha256 = excluded.candidate_sha256, \
+         candidate_file = excluded.candidate_file, halted = excluded.halted",
         params![
             tenant.as_str(),
             spec.name,
@@ -204,10 +225,43 @@ fn write(tx: &Tx<'_>, tenant: &TenantId, spec: &PluginSpec, secrets: &[u8], now:
             settings,
             secrets,
             spec.reason,
-            now
+            now,
+            trial.map(|trial| trial.mode.as_str()),
+            trial.and_then(|trial| trial.mode.weight()),
+            candidate.map(|candidate| &candidate.sha256),
+            candidate.and_then(|candidate| candidate.file.as_ref()),
+            trial.and_then(|trial| trial.halted.as_ref())
         ],
     )?;
     Ok(())
+}
+
+impl Store {
+    /// Takes the chats from a canary that failed too often, and tells it. False: it is none any more, and nothing is told.
+    pub async fn halt_canary(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        sha256: &str,
+        reason: &str,
+        told: Event,
+    ) -> Result<bool> {
+        let (tenant, name, sha256, reason) = (tenant.clone(), name.to_owned(), sha256.to_owned(), reason.to_owned());
+        self.db
+            .write(move |tx| {
+                let changed = tx.execute(
+                    "UPDATE plugins SET halted = ?4 WHERE tenant_id = ?1 AND name = ?2 AND trial = 'canary' \
+                     AND coalesce(candidate_sha256, sha256) = ?3",
+                    params![tenant.as_str(), name, sha256, reason],
+                )?;
+                if changed > 0 {
+                    events::append(tx, &told)?;
+                    tx.wake(Topic::Plugins);
+                }
+                Ok(changed > 0)
+            })
+            .await
+    }
 }
 
 /// Whether events of this tenant pass plugins before they are told.

@@ -223,7 +223,9 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
         params![id.as_str(), now],
     )?;
     // What plugins kept may hold what people wrote; their secrets go too.
-    for table in ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs"] {
+    const KEPT: [&str; 7] =
+        ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs", "plugin_differences"];
+    for table in KEPT {
         tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = ?1"), [id.as_str()])?;
     }
     tx.execute(

@@ -14,6 +14,20 @@ const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// Upper bounds for calls of plugins, from some microseconds to a call's longest time.
 const CALL_SECONDS: [f64; 10] = [0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.005, 0.02, 0.1, 0.5, 1.0];
 
+/// What a call of a hook may come to: `decided`, or the kind of its failure.
+pub const CALL_OUTCOMES: [&str; 10] = [
+    "decided",
+    "bad_config",
+    "temporary",
+    "permanent",
+    "refused_effect",
+    "trap",
+    "timeout",
+    "busy",
+    "tripped",
+    "unusable",
+];
+
 pub struct Metrics {
     registry: Registry,
     started: Instant,
@@ -39,6 +53,10 @@ pub struct Metrics {
     plugin_errors: IntCounterVec,
     plugin_traps: IntCounterVec,
     plugin_info: IntGaugeVec,
+    plugin_candidates: IntGaugeVec,
+    plugin_candidate_calls: IntCounterVec,
+    plugin_compared: IntCounterVec,
+    plugin_shadow_dropped: IntCounterVec,
     plugin_kv_keys: IntGaugeVec,
     plugin_kv_bytes: IntGaugeVec,
     /// The plugins whose values are counted, so that those that are gone leave the figures.
@@ -136,6 +154,32 @@ impl Metrics {
                 "1 for the version of a plugin that serves",
                 &["tenant", "plugin", "version", "sha256"],
             )?,
+            plugin_candidates: gauge_of_plugin(
+                "rijan_plugin_candidate_weight",
+                "Percent of the chats that a version on trial has; a shadow has none",
+                &["tenant", "plugin", "version", "sha256", "mode"],
+            )?,
+            plugin_candidate_calls: registered(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("rijan_plugin_candidate_calls", "Calls of hooks of versions on trial"),
+                    &["tenant", "plugin", "sha256", "mode", "outcome"],
+                ),
+            )?,
+            plugin_compared: registered(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "rijan_plugin_shadow_compared",
+                        "Calls of shadows, by what they came to beside what serves",
+                    ),
+                    &["tenant", "plugin", "comparison"],
+                ),
+            )?,
+            plugin_shadow_dropped: of_plugin(
+                "rijan_plugin_shadow_dropped",
+                "Calls that did not fit the queue of a shadow and were dropped",
+            )?,
             plugin_kv_keys: gauge_of_plugin("rijan_plugin_kv_keys", "Keys that a plugin keeps", &["tenant", "plugin"])?,
             plugin_kv_bytes: gauge_of_plugin(
                 "rijan_plugin_kv_bytes",
@@ -211,6 +255,36 @@ impl Metrics {
         }
     }
 
+    /// A version on trial and its percent of the chats.
+    pub fn plugin_candidate(&self, tenant: &str, plugin: &str, version: &str, sha256: &str, mode: &str, weight: u8) {
+        let labels = [tenant, plugin, version, sha256, mode];
+        self.plugin_candidates.with_label_values(&labels).set(weight.into());
+    }
+
+    /// It is on trial no more, and leaves the figures.
+    pub fn plugin_candidate_gone(&self, tenant: &str, plugin: &str, version: &str, sha256: &str, mode: &str) {
+        // What was never shown is not there to be taken away.
+        let _ = self.plugin_candidates.remove_label_values(&[tenant, plugin, version, sha256, mode]);
+        for outcome in CALL_OUTCOMES {
+            let _ = self.plugin_candidate_calls.remove_label_values(&[tenant, plugin, sha256, mode, outcome]);
+        }
+    }
+
+    /// One call of a hook of a version on trial. Those of a canary are counted among the plugin's calls too.
+    pub fn plugin_candidate_call(&self, tenant: &str, plugin: &str, sha256: &str, mode: &str, outcome: &str) {
+        self.plugin_candidate_calls.with_label_values(&[tenant, plugin, sha256, mode, outcome]).inc();
+    }
+
+    /// One call of a shadow; `comparison` is agree, differ or failed.
+    pub fn plugin_compared(&self, tenant: &str, plugin: &str, comparison: &str) {
+        self.plugin_compared.with_label_values(&[tenant, plugin, comparison]).inc();
+    }
+
+    /// A call that a shadow was not given.
+    pub fn plugin_shadow_dropped(&self, tenant: &str, plugin: &str) {
+        self.plugin_shadow_dropped.with_label_values(&[tenant, plugin]).inc();
+    }
+
     /// What the values of all plugins take now.
     pub fn plugin_kv(&self, uses: &[PluginKv]) {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -269,6 +343,10 @@ mod tests {
         metrics.store_commit(Duration::ZERO, 1);
         metrics.plugin_call("tenant_1", "a", "inbound", "trap", 0.0);
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "canary", 10);
+        metrics.plugin_candidate_call("tenant_1", "a", "cd", "canary", "decided");
+        metrics.plugin_compared("tenant_1", "a", "agree");
+        metrics.plugin_shadow_dropped("tenant_1", "a");
         metrics.plugin_kv(&[kv("a", 1)]);
         metrics.media_transfer("download", "done", Duration::ZERO);
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).expect("the page");
@@ -289,9 +367,12 @@ mod tests {
     fn a_plugin_that_is_gone_leaves_the_figures() {
         let metrics = Metrics::new().expect("names are unique");
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", true);
+        metrics.plugin_candidate("tenant_1", "a", "1.1.0", "cd", "shadow", 0);
+        metrics.plugin_candidate_call("tenant_1", "a", "cd", "shadow", "trap");
         metrics.plugin_kv(&[kv("a", 1), kv("b", 2)]);
 
         metrics.plugin_serves("tenant_1", "a", "1.0.0", "ab", false);
+        metrics.plugin_candidate_gone("tenant_1", "a", "1.1.0", "cd", "shadow");
         metrics.plugin_kv(&[kv("b", 3)]);
 
         let text = metrics.render();

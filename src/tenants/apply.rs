@@ -229,16 +229,17 @@ impl Tenants {
         let mut wanted = Vec::new();
         for tenant in difference.tenants.iter().filter(|tenant| tenant.plugins_differ) {
             let declared = &tenant.file.declared;
-            for (plugin, component) in declared.plugins.iter().zip(&tenant.file.components) {
-                let Some(bytes) = &component.bytes else { continue };
-                self.0.plugins.keep(bytes.to_vec()).await.map_err(|error| match error {
-                    KeepError::Store(error) => TenantsError::Store(error),
-                    KeepError::NotAPlugin(why) => TenantsError::Plugin(Why {
-                        file: declared.file.clone(),
-                        plugin: plugin.name.to_string(),
-                        reason: why.to_string(),
-                    }),
-                })?;
+            for (plugin, found) in declared.plugins.iter().zip(&tenant.file.components) {
+                for bytes in found.all().filter_map(|component| component.bytes.as_ref()) {
+                    self.0.plugins.keep(bytes.to_vec()).await.map_err(|error| match error {
+                        KeepError::Store(error) => TenantsError::Store(error),
+                        KeepError::NotAPlugin(why) => TenantsError::Plugin(Why {
+                            file: declared.file.clone(),
+                            plugin: plugin.name.to_string(),
+                            reason: why.to_string(),
+                        }),
+                    })?;
+                }
             }
             wanted.push((tenant.id.clone(), tenant.wanted_plugins()));
         }

@@ -1,7 +1,7 @@
 //! What differs between what the files declare and what the store has. Pure: it reads neither.
 
 use super::apply::Occasion;
-use super::component::Component;
+use super::component::Found;
 use super::declared::{Declared, Plugin, Webhook};
 use super::folder::TenantFile;
 use super::plan::{Action, Change, FieldChange, Kind, Plan};
@@ -9,6 +9,7 @@ use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::correction::{ConfigError, ConfigErrors};
 use crate::domain::ids::{DeviceId, TenantId, WebhookId};
 use crate::domain::secret::Secret;
+use crate::domain::trial::{Candidate, Trial, TrialMode};
 use crate::domain::webhook::WEBHOOKS_PER_TENANT_MAX;
 use crate::plugins::Wanted;
 use crate::store::{
@@ -62,17 +63,26 @@ impl TenantDifference {
     /// The plugins as the file wants them.
     pub(super) fn wanted_plugins(&self) -> Vec<Wanted> {
         let declared = &self.file.declared;
-        let wanted = |(plugin, component): (&Plugin, &Component)| Wanted {
+        let wanted = |(plugin, found): (&Plugin, &Found)| Wanted {
             name: plugin.name.to_string(),
             managed_by: declared.file.clone(),
             enabled: plugin.enabled,
-            sha256: component.sha256.clone(),
-            file: component.file.clone(),
+            sha256: found.component.sha256.clone(),
+            file: found.component.file.clone(),
             settings: plugin.settings.clone(),
             secrets: plugin.secrets.clone(),
+            trial: trial(plugin, found),
         };
         declared.plugins.iter().zip(&self.file.components).map(wanted).collect()
     }
+}
+
+/// What of a plugin is on trial, as the store would have it.
+fn trial(plugin: &Plugin, found: &Found) -> Option<Trial> {
+    let candidate =
+        |one: &super::component::Component| Candidate { sha256: one.sha256.clone(), file: one.file.clone() };
+    let declared = plugin.trial.as_ref()?;
+    Some(Trial { candidate: found.candidate.as_ref().map(candidate), mode: declared.mode, halted: None })
 }
 
 fn status(declared: &Declared) -> TenantStatus {
@@ -375,13 +385,23 @@ impl<'a> Comparison<'a> {
 
     fn plugins(&mut self, declared: &Declared, rows: &[PluginRow]) {
         let components = self.made.file.components.clone();
-        for (plugin, component) in declared.plugins.iter().zip(&components) {
+        for (plugin, found) in declared.plugins.iter().zip(&components) {
+            let component = &found.component;
             let name = plugin.name.as_str();
             // One that the API made under this name is refused when the change is tried.
             let row = rows.iter().find(|row| row.name == name && row.managed_by != MANAGED_BY_API);
             let Some(row) = row else {
                 self.made.plugins_differ = true;
                 let about = component.manifest.as_ref().map(|m| format!("{} {}", m.name, m.version));
+                let about = match plugin.trial.as_ref().map(|trial| (trial, &trial.candidate)) {
+                    None => about,
+                    Some((trial, Some(_))) => {
+                        let known = found.candidate.as_ref().and_then(|one| one.manifest.as_ref());
+                        let version = known.map_or("", |manifest| manifest.version.as_str());
+                        Some(format!("{}, candidate {version} as {}", about.unwrap_or_default(), shown(trial.mode)))
+                    }
+                    Some((trial, None)) => Some(format!("{}, as {}", about.unwrap_or_default(), shown(trial.mode))),
+                };
                 self.change(Action::Add, Kind::Plugin, name, about, Fields::default());
                 continue;
             };
@@ -389,6 +409,7 @@ impl<'a> Comparison<'a> {
             fields.value("sha256", row.sha256.as_str(), component.sha256.as_str());
             fields.value("file", row.file.clone(), component.file.clone());
             fields.value("enabled", row.enabled, plugin.enabled);
+            fields.leaves("", &on_trial(row.trial.as_ref()), &on_trial(trial(plugin, found).as_ref()));
             fields.leaves("", &row.settings, &serde_json::to_value(&plugin.settings).unwrap_or_default());
             fields.secrets("secrets", &row.secrets, &plugin.secrets);
             if !fields.0.is_empty() {
@@ -402,6 +423,34 @@ impl<'a> Comparison<'a> {
                 self.change(Action::Remove, Kind::Plugin, &row.name, None, Fields::default());
             }
         }
+    }
+}
+
+/// As the file writes it.
+fn on_trial(trial: Option<&Trial>) -> Value {
+    let said = |trial: Option<&Trial>| {
+        let mode = trial.map(|trial| trial.mode);
+        let candidate = trial.and_then(|trial| trial.candidate.as_ref());
+        json!({
+            // A canary is said by its weight.
+            "mode": mode.filter(|mode| mode.weight().is_none()).map(TrialMode::as_str),
+            "weight": mode.and_then(TrialMode::weight),
+            "file": candidate.and_then(|candidate| candidate.file.as_ref()),
+            "sha256": candidate.map(|candidate| &candidate.sha256),
+        })
+    };
+    let (alone, beside) = match trial {
+        Some(one) if one.is_alone() => (trial, None),
+        _ => (None, trial),
+    };
+    let alone = said(alone);
+    json!({ "mode": alone["mode"], "weight": alone["weight"], "candidate": said(beside) })
+}
+
+fn shown(mode: TrialMode) -> String {
+    match mode.weight() {
+        Some(weight) => format!("canary of {weight} percent"),
+        None => mode.as_str().to_owned(),
     }
 }
 
@@ -431,6 +480,7 @@ mod tests {
     use super::*;
     use crate::domain::media::TenantMedia;
     use crate::store::AuditEntry;
+    use crate::tenants::component::Component;
     use crate::tenants::declared::{self, tests::egress};
     use std::path::Path;
 
@@ -451,8 +501,11 @@ mod tests {
 
     fn file() -> TenantFile {
         let declared = declared::read("acme.toml", FILE, Path::new("."), &|_| None, &egress()).expect("reads");
-        let component = |digit: &str| Component { sha256: digit.repeat(64), file: None, bytes: None, manifest: None };
-        TenantFile { declared, components: vec![component("a"), component("b")] }
+        let found = |digit: &str| Found {
+            component: Component { sha256: digit.repeat(64), file: None, bytes: None, manifest: None },
+            candidate: None,
+        };
+        TenantFile { declared, components: vec![found("a"), found("b")] }
     }
 
     /// The store as it is after the file was applied.
@@ -495,11 +548,12 @@ mod tests {
             managed_by: "acme.toml".into(),
             position: u32::try_from(position).expect("few"),
             enabled: true,
-            sha256: file.components[position].sha256.clone(),
+            sha256: file.components[position].component.sha256.clone(),
             previous_sha256: None,
             file: None,
             settings: serde_json::to_value(&plugin.settings).expect("json"),
             secrets: BTreeMap::new(),
+            trial: None,
             reason: None,
             created_at: 0,
             updated_at: 0,
@@ -549,6 +603,23 @@ mod tests {
         let field = &difference.plan.changes[0].fields[0];
         assert_eq!((field.field.as_str(), &field.new), ("order of plugins", &json!(["first", "second"])));
         assert!(difference.tenants[0].plugins_differ);
+    }
+
+    #[test]
+    fn a_trial_is_compared_as_the_file_writes_it_and_not_by_what_became_of_it() {
+        let canary = |weight, halted| {
+            let candidate = Some(Candidate { sha256: "c".repeat(64), file: None });
+            Some(Trial { candidate, mode: TrialMode::Canary { weight }, halted })
+        };
+        assert_eq!(on_trial(canary(5, None).as_ref()), on_trial(canary(5, Some("why".into())).as_ref()));
+        let mut before = standing();
+        before.plugins[0].trial = canary(5, None);
+
+        let difference = compared(before, &Occasion::Start);
+
+        assert!(difference.tenants[0].plugins_differ);
+        let told = difference.plan.to_string();
+        assert!(told.contains("candidate.weight: 5 -> (none)") && told.contains("candidate.sha256: \"cccc"), "{told}");
     }
 
     #[test]

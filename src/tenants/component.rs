@@ -18,6 +18,20 @@ pub(super) struct Component {
     pub(super) manifest: Option<Manifest>,
 }
 
+/// The components of one plugin.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) component: Component,
+    /// The one on trial beside it.
+    pub(super) candidate: Option<Component>,
+}
+
+impl Found {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Component> {
+        [Some(&self.component), self.candidate.as_ref()].into_iter().flatten()
+    }
+}
+
 /// Components that were found so far: a file that many tenants use is read once.
 pub(super) struct Components<'a> {
     folder: &'a Path,
@@ -31,14 +45,28 @@ impl<'a> Components<'a> {
         Self { folder, kept, files: HashMap::new() }
     }
 
-    /// The component of a plugin, as far as it is one, and everything that is wrong: the key within the plugin, and why.
-    pub(super) fn find(&mut self, plugin: &Plugin) -> (Option<Component>, Vec<(String, String)>) {
+    /// The components of a plugin, as far as they are such, and everything that is wrong: the key within the plugin, and why.
+    pub(super) fn find(&mut self, plugin: &Plugin) -> (Option<Found>, Vec<(String, String)>) {
+        let (component, mut wrong) = self.find_one(plugin, &plugin.component);
+        let Some(origin) = plugin.trial.as_ref().and_then(|trial| trial.candidate.as_ref()) else {
+            return (component.map(|component| Found { component, candidate: None }), wrong);
+        };
+        let (candidate, of_candidate) = self.find_one(plugin, origin);
+        wrong.extend(of_candidate.into_iter().map(|(key, why)| match key.as_str() {
+            "file" | "sha256" => (format!("candidate.{key}"), why),
+            _ => (key, format!("{why} (the candidate)")),
+        }));
+        let found = component.zip(candidate);
+        (found.map(|(component, candidate)| Found { component, candidate: Some(candidate) }), wrong)
+    }
+
+    fn find_one(&mut self, plugin: &Plugin, origin: &Origin) -> (Option<Component>, Vec<(String, String)>) {
         let held = |bytes: &[u8], key: &str| {
             let (manifest, misfits) = fit(bytes, &plugin.settings);
             let wrong = |one: Misfit| (one.key.unwrap_or_else(|| key.to_owned()), one.message);
             (manifest, misfits.into_iter().map(wrong).collect())
         };
-        match &plugin.component {
+        match origin {
             Origin::File(file) => {
                 let path = self.folder.join(file);
                 let read = self.files.entry(path.clone()).or_insert_with(|| read(&path).map(Arc::new));

@@ -7,6 +7,7 @@ use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 use crate::domain::event::Subscription;
 use crate::domain::media::{Received, TenantMedia};
 use crate::domain::secret::Secret;
+use crate::domain::trial::{TrialMode, WEIGHT_MAX};
 use crate::domain::webhook::{
     DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
     URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
@@ -74,6 +75,15 @@ pub(super) struct Plugin {
     pub(super) enabled: bool,
     pub(super) settings: PluginSettings,
     pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) trial: Option<Trial>,
+}
+
+/// What of a plugin is tried before it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trial {
+    /// `None`: the plugin's own component.
+    pub(super) candidate: Option<Origin>,
+    pub(super) mode: TrialMode,
 }
 
 /// Where a plugin's component comes from.
@@ -115,7 +125,7 @@ const WEBHOOK: [&str; 13] = [
     "devices",
     "format",
 ];
-const PLUGIN: [&str; 12] = [
+const PLUGIN: [&str; 15] = [
     "name",
     "file",
     "sha256",
@@ -128,7 +138,11 @@ const PLUGIN: [&str; 12] = [
     "isolation",
     "signed_by",
     "secrets",
+    "mode",
+    "weight",
+    "candidate",
 ];
+const CANDIDATE: [&str; 4] = ["file", "sha256", "mode", "weight"];
 const GRANTS: [&str; 5] = ["imports", "effects", "hosts", "secrets", "devices"];
 const ON_ERROR: [&str; 3] = ["inbound", "outbound", "webhook"];
 
@@ -300,14 +314,8 @@ fn webhook(section: &Section<'_>, devices: &[Option<PluginName>], egress: &Egres
 
 fn plugin(section: &Section<'_>) -> Option<Plugin> {
     let name = slug(section, "name");
-    let file = section.text("file", 1..=PATH_CHARS_MAX);
-    let hash = section.parsed("sha256", section.text("sha256", HASH_DIGITS..=HASH_DIGITS), |hash| {
-        let hex = hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if hex { Ok(hash.to_owned()) } else { Err("must be 64 lower case hex digits") }
-    });
-    if section.has("file") == section.has("sha256") {
-        section.wrong("file", "needs one of file and sha256");
-    }
+    let component = origin(section);
+    let trial = trial(section);
     let limits: Vec<&str> = Limits::TABLE.iter().map(|(name, ..)| *name).collect();
     let secrets: BTreeMap<String, Secret> = section.secrets("secrets", SECRETS_MAX).into_iter().collect();
     let settings = PluginSettings {
@@ -325,13 +333,52 @@ fn plugin(section: &Section<'_>) -> Option<Plugin> {
         }
     }
     let enabled = section.flag("enabled", true);
-    Some(Plugin {
-        name: name?,
-        component: file.map(Origin::File).or(hash.map(Origin::Kept))?,
-        enabled,
-        settings,
-        secrets,
-    })
+    Some(Plugin { name: name?, component: component?, enabled, settings, secrets, trial })
+}
+
+fn origin(section: &Section<'_>) -> Option<Origin> {
+    let file = section.text("file", 1..=PATH_CHARS_MAX);
+    let hash = section.parsed("sha256", section.text("sha256", HASH_DIGITS..=HASH_DIGITS), |hash| {
+        let hex = hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if hex { Ok(hash.to_owned()) } else { Err("must be 64 lower case hex digits") }
+    });
+    if section.has("file") == section.has("sha256") {
+        section.wrong("file", "needs one of file and sha256");
+    }
+    file.map(Origin::File).or(hash.map(Origin::Kept))
+}
+
+/// A candidate with its mode or weight; or those of the plugin itself, when nothing serves in its place.
+fn trial(section: &Section<'_>) -> Option<Trial> {
+    let own = mode(section);
+    let Some(candidate) = section.section("candidate", &CANDIDATE) else {
+        return own.flatten().map(|mode| Trial { candidate: None, mode });
+    };
+    for key in ["mode", "weight"].into_iter().filter(|key| section.has(key)) {
+        section.wrong(key, format!("is the candidate's while there is one; write candidate.{key}"));
+    }
+    let origin = origin(&candidate);
+    let mode = mode(&candidate).flatten();
+    if mode.is_none() && !candidate.has("mode") && !candidate.has("weight") {
+        candidate.wrong("mode", "needs mode = \"shadow\", or a weight: percent of the chats");
+    } else if candidate.text("mode", 0..=NAME_CHARS_MAX).as_deref() == Some("serving") {
+        candidate.wrong("mode", "must be \"shadow\"; to let it serve, make its file the plugin's own");
+    }
+    Some(Trial { candidate: Some(origin?), mode: mode? })
+}
+
+/// What `mode` or `weight` say: `Some(None)` is that it serves.
+fn mode(section: &Section<'_>) -> Option<Option<TrialMode>> {
+    let named = section.parsed("mode", section.text("mode", 0..=NAME_CHARS_MAX), |name| match name {
+        "serving" => Ok(None),
+        "shadow" => Ok(Some(TrialMode::Shadow)),
+        _ => Err("must be \"serving\" or \"shadow\"; a canary is said by its weight"),
+    });
+    let weight = section.whole("weight", 0..=WEIGHT_MAX).and_then(TrialMode::canary);
+    if section.has("mode") && section.has("weight") {
+        section.wrong("weight", "is of a canary; write it or mode, not both");
+    }
+    named.or(weight.map(Some))
 }
 
 #[cfg(test)]
@@ -454,6 +501,34 @@ pub(super) mod tests {
             assert!(told.contains(part), "{part} is missing in\n{told}");
         }
         assert!(!told.contains("a token of the plugin"), "{told}");
+    }
+
+    #[test]
+    fn a_candidate_has_a_component_and_a_mode_or_a_weight_and_a_plugin_alone_has_only_those() {
+        let with =
+            |line: &str| declare(&GOOD.replace("file = \"shape.wasm\"", &format!("file = \"shape.wasm\"\n{line}")));
+        let trial = |line: &str| with(line).expect("reads").plugins[0].trial.clone();
+        let shadow = Trial { candidate: Some(Origin::File("next.wasm".into())), mode: TrialMode::Shadow };
+        assert_eq!(trial("candidate = { file = \"next.wasm\", mode = \"shadow\" }"), Some(shadow.clone()));
+        let canary = TrialMode::Canary { weight: 10 };
+        assert_eq!(trial("candidate = { file = \"next.wasm\", weight = 10 }"), Some(Trial { mode: canary, ..shadow }));
+        assert_eq!(trial("mode = \"shadow\""), Some(Trial { candidate: None, mode: TrialMode::Shadow }));
+        assert_eq!(trial("weight = 10"), Some(Trial { candidate: None, mode: canary }));
+        assert_eq!(trial("mode = \"serving\""), None);
+
+        for (line, part) in [
+            ("candidate = { mode = \"shadow\" }", "plugins[0].candidate.file: needs one of file and sha256"),
+            ("candidate = { file = \"n.wasm\" }", "plugins[0].candidate.mode: needs mode"),
+            ("candidate = { file = \"n.wasm\", mode = \"serving\" }", "plugins[0].candidate.mode: must be \"shadow\""),
+            ("candidate = { file = \"n.wasm\", weight = 101 }", "plugins[0].candidate.weight: must be a whole number"),
+            ("candidate = { file = \"n.wasm\", weight = 1 }\nmode = \"shadow\"", "write candidate.mode"),
+            ("mode = \"shadow\"\nweight = 1", "plugins[0].weight: is of a canary"),
+            ("mode = \"canary\"", "plugins[0].mode: must be \"serving\" or \"shadow\""),
+            ("candidate = { file = \"n.wasm\", wieght = 1 }", "did you mean weight?"),
+        ] {
+            let told = with(line).expect_err(line).to_string();
+            assert!(told.contains(part), "{part} is missing in\n{told}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The folder of tenants' files, read as one: what is wrong in any of them is told for all of them.
 
-use super::component::{Component, Components};
+use super::component::{Components, Found};
 use super::declared::{self, Declared};
 use crate::domain::correction::{ConfigError, ConfigErrors};
 use crate::egress::Egress;
@@ -37,7 +37,7 @@ pub enum FolderError {
 #[derive(Debug, Clone)]
 pub(super) struct TenantFile {
     pub(super) declared: Declared,
-    pub(super) components: Vec<Component>,
+    pub(super) components: Vec<Found>,
 }
 
 /// What a look at the files alone came to.
@@ -55,8 +55,8 @@ pub fn check(ground: &Ground) -> Result<Checked, FolderError> {
     for file in read(ground, None)? {
         let declared = &file.declared;
         checked.tenants.push((declared.file.clone(), declared.slug.to_string()));
-        for (plugin, component) in declared.plugins.iter().zip(&file.components) {
-            if component.manifest.is_none() {
+        for (plugin, found) in declared.plugins.iter().zip(&file.components) {
+            if found.all().any(|component| component.manifest.is_none()) {
                 checked.left_to_plan.push(format!(
                     "{}: plugin {:?} names a component by its hash, which \"rijan config plan\" checks",
                     declared.file,
@@ -74,7 +74,10 @@ pub(super) fn named_hashes(ground: &Ground) -> Result<BTreeSet<String>, FolderEr
     for (_, path) in files(&ground.folder)? {
         let table: Option<toml::Table> = text(&path).ok().and_then(|text| text.parse().ok());
         let plugins = table.as_ref().and_then(|table| table.get("plugins")).and_then(toml::Value::as_array);
-        let named = plugins.into_iter().flatten().filter_map(|plugin| plugin.get("sha256")?.as_str());
+        let named = plugins.into_iter().flatten().flat_map(|plugin| {
+            let candidate = plugin.get("candidate").and_then(|candidate| candidate.get("sha256"));
+            plugin.get("sha256").into_iter().chain(candidate).filter_map(toml::Value::as_str)
+        });
         hashes.extend(named.map(str::to_owned));
     }
     Ok(hashes)
@@ -124,15 +127,20 @@ pub(super) fn read(ground: &Ground, kept: Option<&BTreeMap<String, Vec<u8>>>) ->
 }
 
 /// Webhooks whose format names a plugin that shapes nothing.
-fn formats_that_do_not_fit(declared: &Declared, components: &[Component]) -> Vec<(usize, String)> {
+fn formats_that_do_not_fit(declared: &Declared, components: &[Found]) -> Vec<(usize, String)> {
     let mut wrong = Vec::new();
     for (index, webhook) in declared.webhooks.iter().enumerate() {
         let Some(format) = &webhook.format else { continue };
         let plugin = declared.plugins.iter().zip(components).find(|(plugin, _)| plugin.name == *format);
-        let Some((plugin, Some(manifest))) = plugin.map(|(plugin, component)| (plugin, &component.manifest)) else {
+        let Some((plugin, Some(manifest))) = plugin.map(|(plugin, found)| (plugin, &found.component.manifest)) else {
             continue;
         };
-        if !plugin.settings.hooks(manifest).contains(&Hook::Webhook) {
+        if plugin.trial.as_ref().is_some_and(|trial| trial.candidate.is_none()) {
+            wrong.push((
+                index,
+                format!("names the plugin {:?}, which is on trial and shapes nothing yet", format.as_str()),
+            ));
+        } else if !plugin.settings.hooks(manifest).contains(&Hook::Webhook) {
             wrong.push((index, format!("names the plugin {:?}, which has no webhook hook in use", format.as_str())));
         }
     }

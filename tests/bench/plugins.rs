@@ -119,6 +119,7 @@ impl World {
             file: None,
             settings: PluginSettings::from_json(&settings).unwrap(),
             secrets: BTreeMap::new(),
+            trial: None,
         };
         assert_eq!(self.plugins.put(tenant, wanted).await.unwrap(), ReloadOutcome::Swapped);
     }

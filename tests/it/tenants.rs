@@ -547,3 +547,93 @@ async fn the_example_passes_the_check_and_a_wrong_file_is_told_with_every_key() 
     assert_eq!(code, 1);
     assert_eq!(wrong.matches("is not set (from acme.toml)").count(), 3, "{wrong}");
 }
+
+/// The example with another reason for what it rejects.
+fn next_version() -> Vec<u8> {
+    let mut bytes = std::fs::read(guest()).unwrap();
+    for (from, to) in [("a blocked word", "another! word!"), ("\"version\":\"0.1.0\"", "\"version\":\"0.2.0\"")] {
+        let place = (0..bytes.len()).find(|at| bytes[*at..].starts_with(from.as_bytes())).unwrap();
+        bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_names_a_candidate_which_is_planned_watched_and_promoted_there() {
+    let world = World::new().await;
+    let (receiver, url) = Receiver::start().await;
+    let plugins = world.folder.path().join("plugins");
+    std::fs::write(plugins.join("next.wasm"), next_version()).unwrap();
+    let acme = Acme::new(&url);
+    world.write("acme.toml", &acme.text());
+    let gateway = world.start();
+    receiver.applied(1).await;
+    let key = Key::of(&gateway, "acme").await;
+    let sales = key.device("sales").await;
+    key.link(&sales, &Phones::of(&world.simulator)).await;
+    let plugin = async || key.call("GET", "/v1/plugins/assistant", Value::Null).await.1["data"]["plugin"].clone();
+    let with = |acme: &Acme, component: &str| acme.text().replace("file = \"assistant.wasm\"", component);
+    let shadow = "file = \"assistant.wasm\"\ncandidate = { file = \"next.wasm\", mode = \"shadow\" }";
+    let canary = "file = \"assistant.wasm\"\ncandidate = { file = \"next.wasm\", weight = 100 }";
+
+    // A device goes too, so that nothing is applied before the plan was seen.
+    world.write("acme.toml", &with(&Acme { devices: &["sales"], ..acme.clone() }, shadow));
+    world.logged("refused without --allow-remove").await;
+    let (code, plan, _) = command(&gateway, &["plan"]).await;
+    assert_eq!(code, 2);
+    for line in ["candidate.mode: (none) -> \"shadow\"", "candidate.sha256: (none) -> ", "next.wasm"] {
+        assert!(plan.contains(line), "{line} is not in {plan}");
+    }
+    assert_eq!(plugin().await["candidate"], Value::Null);
+
+    world.write("acme.toml", &with(&acme, shadow));
+    receiver.applied(2).await;
+    let about = plugin().await;
+    assert_eq!((&about["version"], &about["candidate"]["version"]), (&json!("0.1.0"), &json!("0.2.0")), "{about}");
+    assert_eq!((&about["candidate"]["state"], &about["candidate"]["from_file"]), (&json!("shadow"), &json!(true)));
+    assert_eq!(key.send(&sales, "some spam").await, 422);
+    let found = until("the shadow to have run", async || {
+        let (_, found) = key.call("GET", "/v1/plugins/assistant/differences", Value::Null).await;
+        found["data"]["differences"].as_array().unwrap().first().cloned()
+    })
+    .await;
+    assert_eq!((&found["comparison"], &found["hook"]), (&json!("differ"), &json!("outbound")));
+    let said = |side: &str| text(&found[side]["said"]["verdict"]["reject"]["message"]);
+    assert_eq!(
+        (said("serving").as_str(), said("candidate").as_str()),
+        ("the text holds a blocked word", "the text holds another! word!")
+    );
+
+    for (method, path, todo) in [
+        ("PUT", "", "change it there"),
+        ("POST", "/promote", "make the candidate's file or sha256 the plugin's own there"),
+        ("POST", "/rollback", "take the candidate away there"),
+    ] {
+        let (status, said) = key.call(method, &format!("/v1/plugins/assistant{path}"), json!({ "weight": 5 })).await;
+        assert_eq!((status, &said["error"]["code"]), (409, &json!("CONFLICT")), "{method} {path}");
+        let message = text(&said["error"]["message"]);
+        assert!(message.contains("acme.toml") && message.contains(todo), "{message}");
+    }
+
+    // Its file is watched as that of what serves.
+    let mut newer = next_version();
+    let version = b"\"version\":\"0.3.0\"";
+    let place = (0..newer.len()).find(|at| newer[*at..].starts_with(b"\"version\":\"0.2.0\"")).unwrap();
+    newer[place..place + version.len()].copy_from_slice(version);
+    std::fs::write(plugins.join("beside"), newer).unwrap();
+    std::fs::rename(plugins.join("beside"), plugins.join("next.wasm")).unwrap();
+    until("the candidate to be read again", async || (plugin().await["candidate"]["version"] == "0.3.0").then_some(()))
+        .await;
+
+    world.write("acme.toml", &with(&acme, canary));
+    receiver.applied(3).await;
+    assert_eq!(plugin().await["candidate"]["weight"], 100);
+    let send = json!({ "to": "6281100000088", "text": "some spam" });
+    let (_, rejected) = key.call("POST", &format!("/v1/devices/{sales}/messages/text"), send).await;
+    assert!(text(&rejected["error"]["message"]).contains("another! word!"), "{rejected}");
+    world.write("acme.toml", &with(&acme, "file = \"next.wasm\""));
+    receiver.applied(4).await;
+    let about = plugin().await;
+    assert_eq!((&about["version"], &about["candidate"]), (&json!("0.3.0"), &Value::Null));
+    assert_eq!(about["previous"]["version"], "0.1.0");
+}

@@ -42,10 +42,11 @@ impl State {
         if self.call.in_init {
             return Err(wit::Error::Denied("there is no http in init; use it in a hook".into()));
         }
+        let request = self.checked(wanted)?;
+        self.call.tell_fetch(request.method.as_str(), &request.url);
         if self.call.shadow {
             return Err(wit::Error::Denied("a shadow reaches nothing outside".into()));
         }
-        let request = self.checked(wanted)?;
         let home = self.home.clone();
         let limits = &home.limits;
         let now = home.store.clock().now_ms();

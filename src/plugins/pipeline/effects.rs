@@ -207,7 +207,8 @@ impl Pipeline {
                 let origin = Origin::Plugin(entry.name.clone());
                 let outgoing =
                     Outgoing { id: id.clone(), device: wish.device.clone(), chat: wish.chat.clone(), at, origin };
-                match self.pass_outbound(run, place + 1, &outgoing, wish.content).await {
+                let way = self.way(Some(outgoing.chat.as_str()));
+                match way.pass_outbound(run, place + 1, &outgoing, wish.content).await {
                     Verdict::Accepted(content) => content,
                     Verdict::Rejected { plugin, code, message } => {
                         tell["rejectedBy"] = json!({ "plugin": plugin, "code": code, "message": message });

@@ -1,7 +1,8 @@
 //! An event on its way from the inbox to the log.
 
 use super::run::Run;
-use super::{Entry, Pipeline};
+use super::shadow::What;
+use super::{Entry, Pipeline, chat_of};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::event::{Dropped, Event};
 use crate::plugins::bindings::inbound::{self, Verdict};
@@ -36,8 +37,12 @@ impl Pipeline {
     /// Takes an event through every plugin that wants it. With `last_try` a plugin that asks for time has failed.
     pub async fn on_event(&self, event: Event, last_try: bool) -> Passed {
         let mut run = Run::new(event.id.as_str());
-        match self.pass_inbound(&mut run, event, last_try).await {
-            Ok((event, redacted)) => Passed::Decided(Box::new(Decided { event, aftermath: run.aftermath, redacted })),
+        let way = self.way(chat_of(&event).as_deref());
+        match way.pass_inbound(&mut run, event, last_try).await {
+            Ok((event, redacted)) => {
+                self.show_shadows(&mut run);
+                Passed::Decided(Box::new(Decided { event, aftermath: run.aftermath, redacted }))
+            }
             Err(wait) => Passed::Later(wait),
         }
     }
@@ -51,38 +56,57 @@ impl Pipeline {
     ) -> Result<(Event, bool), Duration> {
         let mut redacted = false;
         for (place, entry) in self.entries.iter().enumerate() {
-            if !entry.wants(event.type_) {
-                continue;
+            let asked = entry.wants(event.type_);
+            let shadow = self.shadow_at(place).filter(|(shadow, _)| run.is_live() && shadow.wants(event.type_));
+            let seen = shadow.map(|(_, shadow)| run.watch(shadow, entry, What::Event(event.clone()), String::new()));
+            if asked {
+                (event, redacted) = self.step(run, place, event, redacted, last_try).await?;
             }
-            let seen = run.named(convert::event(&event));
-            let document = Document::new(event.data.clone());
-            match run.ask(self, entry, Hook::Inbound, Ask::Event(&seen), document).await {
-                Ok(told) => {
-                    let Answer::Event(outcome) = told.answer else { continue };
-                    match self.follow(run, place, &event, &outcome).await {
-                        Ok((after, effects)) => {
-                            run.accept(entry, told.writes);
-                            let detail = json!({ "effects": effects, "reason": reason(&outcome.verdict) });
-                            run.trace(self, entry, Hook::Inbound, decision(&outcome.verdict), detail, told.took);
-                            redacted |= matches!(&outcome.verdict, Verdict::Patch(p) if convert::replaces_content(p));
-                            event = after;
-                        }
-                        Err(failure) => {
-                            run.refuse(self, entry, &failure);
-                            failed(self, run, entry, &mut event, &failure, told.took);
-                        }
-                    }
-                }
-                Err((failure @ Failure::Temporary { .. }, took)) if !last_try => {
-                    run.trace_failure(self, entry, Hook::Inbound, &failure, "later", took);
-                    let wait = failure.retry_after_ms().unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
-                    return Err(Duration::from_millis(wait));
-                }
-                Err((failure, took)) => failed(self, run, entry, &mut event, &failure, took),
+            if let Some(seen) = seen {
+                run.watched(seen, asked);
             }
             if event.dropped.is_some() {
                 break;
             }
+        }
+        Ok((event, redacted))
+    }
+
+    /// The event after the plugin at this place, or how long it wants it to wait.
+    async fn step(
+        &self,
+        run: &mut Run,
+        place: usize,
+        mut event: Event,
+        mut redacted: bool,
+        last_try: bool,
+    ) -> Result<(Event, bool), Duration> {
+        let entry = &self.entries[place];
+        let seen = run.named(convert::event(&event));
+        let document = Document::new(event.data.clone());
+        match run.ask(self, entry, Hook::Inbound, Ask::Event(&seen), document).await {
+            Ok(told) => {
+                let Answer::Event(outcome) = told.answer else { return Ok((event, redacted)) };
+                match self.follow(run, place, &event, &outcome).await {
+                    Ok((after, effects)) => {
+                        run.accept(entry, told.writes);
+                        let detail = json!({ "effects": effects, "reason": reason(&outcome.verdict) });
+                        run.trace(self, entry, Hook::Inbound, decision(&outcome.verdict), detail, told.took);
+                        redacted |= matches!(&outcome.verdict, Verdict::Patch(p) if convert::replaces_content(p));
+                        event = after;
+                    }
+                    Err(failure) => {
+                        run.refuse(self, entry, &failure);
+                        failed(self, run, entry, &mut event, &failure, told.took);
+                    }
+                }
+            }
+            Err((failure @ Failure::Temporary { .. }, took)) if !last_try => {
+                run.trace_failure(self, entry, Hook::Inbound, &failure, "later", took);
+                let wait = failure.retry_after_ms().unwrap_or(WAIT_MS).clamp(1, WAIT_MS_MAX);
+                return Err(Duration::from_millis(wait));
+            }
+            Err((failure, took)) => failed(self, run, entry, &mut event, &failure, took),
         }
         Ok((event, redacted))
     }

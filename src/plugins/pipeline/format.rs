@@ -1,7 +1,8 @@
 //! The body of a delivery, as a plugin shapes it. Made once; every attempt sends the same bytes.
 
-use super::Pipeline;
 use super::run::Run;
+use super::shadow::What;
+use super::{Pipeline, chat_of};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::delivery::{Form, Shape};
 use crate::domain::event::Event;
@@ -62,11 +63,22 @@ impl Pipeline {
         last_try: bool,
     ) -> (Formatted, Aftermath) {
         let mut run = Run::new(event.id.as_str());
-        let formatted = self.shape(&mut run, plugin, event, webhook_id, webhook_name, last_try).await;
-        match formatted {
-            Formatted::Later(_) => (formatted, Aftermath::default()),
-            _ => (formatted, run.aftermath),
+        let way = self.way(chat_of(event).as_deref());
+        let watched = way.place_of(plugin).and_then(|place| {
+            let (_, shadow) = way.shadow_at(place).filter(|(shadow, _)| shadow.has(Hook::Webhook))?;
+            let (event, webhook_name) = (event.clone(), webhook_name.to_owned());
+            let what = What::Format { event, webhook_id: webhook_id.to_owned(), webhook_name };
+            Some(run.watch(shadow, &way.entries[place], what, webhook_id.to_owned()))
+        });
+        let formatted = way.shape(&mut run, plugin, event, webhook_id, webhook_name, last_try).await;
+        if let Formatted::Later(_) = formatted {
+            return (formatted, Aftermath::default());
         }
+        if let Some(watched) = watched {
+            run.watched(watched, way.shapes(plugin));
+        }
+        self.show_shadows(&mut run);
+        (formatted, run.aftermath)
     }
 
     pub(super) async fn shape(

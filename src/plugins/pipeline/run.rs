@@ -1,13 +1,15 @@
 //! What gathers on the way of one event, message, delivery or tick: what was written, logged, decided, sent.
 
 use super::rehearsal::{Names, Rehearsal};
+use super::shadow::{Heard, Waiting};
 use super::{Entry, Pipeline, Standing};
 use crate::domain::aftermath::{Aftermath, KvChanges, KvWrite, Trace};
 use crate::domain::event::{Event, EventType};
+use crate::domain::trial::TrialMode;
 use crate::plugins::bindings::types;
 use crate::plugins::instance::{Answer, Ask, Failure};
 use crate::plugins::manifest::Hook;
-use crate::plugins::state::{Call, Document};
+use crate::plugins::state::{Call, Document, Reads, Recorder};
 use crate::plugins::transcript;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -22,8 +24,18 @@ pub(super) struct Run {
     pub(super) aftermath: Aftermath,
     /// Nothing of it is done, and nothing of it counts.
     pub(super) dry: bool,
+    /// It is a shadow's own: nothing of it is done, and it counts for the shadow.
+    pub(super) shadow: bool,
     /// What is said is kept, and ids have names.
     pub(super) rehearsal: Option<Rehearsal>,
+    /// Values as the call beside a shadow's read them.
+    given: Arc<Reads>,
+    /// Whether what the next call says is kept, in the last of `heard`.
+    listening: bool,
+    /// Calls whose words are kept, the innermost last: a message of a call passes plugins before the call is done.
+    heard: Vec<Heard>,
+    /// What shadows are to see once the run has decided.
+    pub(super) waiting: Vec<Waiting>,
 }
 
 /// A call that decided; what it wrote is kept only once its decision is accepted.
@@ -35,7 +47,39 @@ pub(super) struct Told {
 
 impl Run {
     pub(super) fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), aftermath: Aftermath::default(), dry: false, rehearsal: None }
+        Self {
+            subject: subject.into(),
+            aftermath: Aftermath::default(),
+            dry: false,
+            shadow: false,
+            rehearsal: None,
+            given: Arc::default(),
+            listening: false,
+            heard: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// A shadow's, with the values as the call beside it found them.
+    pub(super) fn shadow(subject: impl Into<String>, given: Reads) -> Self {
+        Self { shadow: true, given: Arc::new(given), ..Self::new(subject) }
+    }
+
+    /// Whether shadows are to see what passes in this run.
+    pub(super) fn is_live(&self) -> bool {
+        !self.dry && !self.shadow && self.rehearsal.is_none()
+    }
+
+    /// Keeps the words of the next call.
+    pub(super) fn listen(&mut self) {
+        self.heard.push(Heard::default());
+        self.listening = true;
+    }
+
+    /// What was heard since the last [`Run::listen`] that was not answered yet.
+    pub(super) fn heard(&mut self) -> Heard {
+        self.listening = false;
+        self.heard.pop().unwrap_or_default()
     }
 
     pub(super) fn dry(subject: impl Into<String>) -> Self {
@@ -69,8 +113,10 @@ impl Run {
         ask: Ask<'_>,
         document: Arc<Document>,
     ) -> Result<Told, (Failure, Duration)> {
+        let listening = std::mem::take(&mut self.listening);
         let version = match &entry.state {
             Standing::Serving(version) => version,
+            Standing::Absent => return Err((Failure::Unusable("nothing serves in its place".into()), Duration::ZERO)),
             Standing::Broken(failure) => {
                 if !self.dry {
                     pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), "unusable", 0.0);
@@ -80,14 +126,29 @@ impl Run {
         };
         let mut call = Call::new(self.subject.clone(), document);
         call.earlier = self.written_by(&entry.name);
-        call.shadow = self.dry;
-        let called = if self.dry { version.try_out(ask, call).await } else { version.call(ask, call).await };
+        call.shadow = self.dry || self.shadow;
+        call.given = self.given.clone();
+        call.recorder = (listening && !self.shadow).then(Recorder::default);
+        let mut called = if self.dry { version.try_out(ask, call).await } else { version.call(ask, call).await };
+        if listening && let Some(heard) = self.heard.last_mut() {
+            heard.said = called.answer.as_ref().ok().map(transcript::answer);
+            heard.writes.clone_from(&called.call.writes);
+            heard.fetches = std::mem::take(&mut called.call.fetched);
+            heard.reads = called.call.recorder.take().map(Recorder::into_reads).unwrap_or_default();
+        }
         let room = LINES_PER_RUN_MAX.saturating_sub(self.aftermath.lines.len());
         self.aftermath.lines.extend(called.call.lines.take().into_iter().take(room));
         if !self.dry {
             let outcome = called.answer.as_ref().err().map_or("decided", Failure::kind);
-            let seconds = called.took.as_secs_f64();
-            pipeline.metrics.plugin_call(pipeline.tenant.as_str(), &entry.name, hook.as_str(), outcome, seconds);
+            let tenant = pipeline.tenant.as_str();
+            if let Some(mode) = entry.mode {
+                let sha256 = &version.home.sha256;
+                pipeline.metrics.plugin_candidate_call(tenant, &entry.name, sha256, mode.as_str(), outcome);
+            }
+            if !self.shadow {
+                let seconds = called.took.as_secs_f64();
+                pipeline.metrics.plugin_call(tenant, &entry.name, hook.as_str(), outcome, seconds);
+            }
         }
         if called.tripped_now {
             self.say_tripped(pipeline, entry, called.answer.as_ref().err());
@@ -104,7 +165,7 @@ impl Run {
     }
 
     /// What this plugin wrote before in this run.
-    fn written_by(&self, plugin: &str) -> Vec<KvWrite> {
+    pub(super) fn written_by(&self, plugin: &str) -> Vec<KvWrite> {
         let own = self.aftermath.kv.iter().filter(|changes| changes.plugin == plugin);
         own.flat_map(|changes| changes.writes.iter().cloned()).collect()
     }
@@ -114,6 +175,11 @@ impl Run {
         if let Some(version) = entry.version().filter(|_| !self.dry) {
             version.accepted();
         }
+        self.keep(entry, writes);
+    }
+
+    /// What a plugin wrote, for its later calls in this run and for the commit.
+    pub(super) fn keep(&mut self, entry: &Entry, writes: Vec<KvWrite>) {
         if writes.is_empty() {
             return;
         }
@@ -141,7 +207,7 @@ impl Run {
             hook: hook.as_str(),
             subject: self.subject.clone(),
             decision,
-            shadow: false,
+            shadow: self.shadow,
             detail,
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             at: pipeline.store.clock().now_ms(),
@@ -170,7 +236,9 @@ impl Run {
         if self.dry {
             return;
         }
-        pipeline.metrics.plugin_refused(pipeline.tenant.as_str(), &entry.name);
+        if !self.shadow {
+            pipeline.metrics.plugin_refused(pipeline.tenant.as_str(), &entry.name);
+        }
         if let Some(version) = entry.version()
             && version.refused(failure)
         {
@@ -179,13 +247,25 @@ impl Run {
     }
 
     fn say_tripped(&mut self, pipeline: &Pipeline, entry: &Entry, failure: Option<&Failure>) {
-        let data = json!({
+        let reason = failure.map(ToString::to_string);
+        let mut data = json!({
             "plugin": entry.name,
             "sha256": entry.sha256(),
-            "reason": failure.map(ToString::to_string),
+            "reason": reason,
             "retryInSeconds": entry.settings.limits.tripped_s,
         });
+        if let Some(mode) = entry.mode {
+            data["mode"] = json!(mode.as_str());
+            data["weight"] = json!(mode.weight());
+        }
         let now = pipeline.store.clock().now_ms();
-        self.aftermath.events.push(Event::new(pipeline.tenant.clone(), None, EventType::PluginTripped, now, data));
+        let event = |data| Event::new(pipeline.tenant.clone(), None, EventType::PluginTripped, now, data);
+        if matches!(entry.mode, Some(TrialMode::Canary { .. })) {
+            // It is not tried again by itself: its chats would change their version back and forth.
+            data["retryInSeconds"] = Value::Null;
+            pipeline.halt(entry, reason.unwrap_or_default(), event(data));
+            return;
+        }
+        self.aftermath.events.push(event(data));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use super::run::Run;
+use super::shadow::What;
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, MessageId};
@@ -60,7 +61,9 @@ impl Pipeline {
     /// itself when it is rejected.
     pub async fn on_send(&self, outgoing: &Outgoing, content: Content) -> (Verdict, Aftermath) {
         let mut run = Run::new(outgoing.id.as_str());
-        let verdict = self.pass_outbound(&mut run, 0, outgoing, content).await;
+        let way = self.way(Some(outgoing.chat.as_str()));
+        let verdict = way.pass_outbound(&mut run, 0, outgoing, content).await;
+        self.show_shadows(&mut run);
         (verdict, run.aftermath)
     }
 
@@ -74,11 +77,24 @@ impl Pipeline {
     ) -> Verdict {
         let mut tags: Vec<String> = Vec::new();
         for (place, entry) in self.entries.iter().enumerate().skip(from) {
-            if !entry.has(Hook::Outbound) {
+            let asked = entry.has(Hook::Outbound);
+            let shadow = self.shadow_at(place).filter(|(shadow, _)| run.is_live() && shadow.has(Hook::Outbound));
+            if !asked && shadow.is_none() {
                 continue;
             }
             let seen = self.seen(outgoing, &content, &tags);
-            match self.ask_to_send(run, place, &seen, Some(&content), &mut tags).await {
+            let watched = shadow.map(|(_, shadow)| {
+                let what = What::Send(Box::new(seen.clone()), content.clone());
+                run.watch(shadow, entry, what, outgoing.id.to_string())
+            });
+            let after = match asked {
+                true => self.ask_to_send(run, place, &seen, Some(&content), &mut tags).await,
+                false => Asked::On(None),
+            };
+            if let Some(watched) = watched {
+                run.watched(watched, asked);
+            }
+            match after {
                 Asked::On(None) => {}
                 Asked::On(Some(after)) => content = after,
                 Asked::Rejected(verdict) => return verdict,
@@ -99,6 +115,13 @@ impl Pipeline {
                 Asked::Rejected(_) => return,
             }
         }
+    }
+
+    /// As a shadow sees it.
+    pub(super) async fn shadow_outbound(&self, run: &mut Run, seen: &outbound::Message, content: &Content) {
+        let mut tags = seen.tags.clone();
+        // What it says is in its trace; the message went its way before.
+        self.ask_to_send(run, 0, seen, Some(content), &mut tags).await;
     }
 
     /// Asks one plugin and follows what it says.

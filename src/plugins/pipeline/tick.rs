@@ -1,7 +1,8 @@
 //! A tick of a plugin's schedule.
 
-use super::Pipeline;
 use super::run::Run;
+use super::shadow::What;
+use super::{Entry, Pipeline};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::plugins::bindings::scheduled::Effect;
@@ -22,25 +23,40 @@ pub enum Ticked {
 }
 
 impl Pipeline {
-    /// The schedules of every plugin: its name, the schedule's name, its cron text.
+    /// The schedules of every plugin: its name, the schedule's name, its cron text. Those that only a shadow has are among
+    /// them; of one that both have, the serving version says when.
     pub fn schedules(&self) -> Vec<(String, String, String)> {
-        let serving = self.entries.iter().filter(|entry| entry.has(Hook::Scheduled));
-        let versions = serving.filter_map(|entry| entry.version().map(|version| (entry, version)));
-        versions
-            .flat_map(|(entry, version)| {
-                let schedules = version.manifest.hooks.scheduled.iter();
-                schedules.map(|(name, cron)| (entry.name.clone(), name.clone(), cron.clone()))
-            })
-            .collect()
+        let mut all: Vec<(String, String, String)> = Vec::new();
+        let shadows = self.trials.iter().filter(|on| on.shadow.is_some()).map(|on| &on.candidate);
+        for entry in self.entries.iter().chain(shadows) {
+            for (name, cron) in schedules(entry) {
+                if !all.iter().any(|(plugin, known, _)| *plugin == entry.name && known == name) {
+                    all.push((entry.name.clone(), name.clone(), cron.clone()));
+                }
+            }
+        }
+        all
     }
 
     /// Runs one tick. The same `scheduled_for` gives the same ids.
     pub async fn tick(&self, plugin: &str, name: &str, scheduled_for: UnixMs, last_try: bool) -> Ticked {
         let mut run = Run::new(format!("tick:{name}:{scheduled_for}"));
-        match self.run_tick(&mut run, plugin, name, scheduled_for, last_try).await {
-            Some(wait) => Ticked::Later(wait),
-            None => Ticked::Done(run.aftermath),
+        let has = |entry: &Entry| schedules(entry).any(|(known, _)| known == name);
+        let place = self.place_of(plugin);
+        let asked = place.is_some_and(|place| has(&self.entries[place]));
+        let watched = place.and_then(|place| {
+            let (_, shadow) = self.shadow_at(place).filter(|(shadow, _)| has(shadow))?;
+            let what = What::Tick { name: name.to_owned(), scheduled_for };
+            Some(run.watch(shadow, &self.entries[place], what, String::new()))
+        });
+        if asked && let Some(wait) = self.run_tick(&mut run, plugin, name, scheduled_for, last_try).await {
+            return Ticked::Later(wait);
         }
+        if let Some(watched) = watched {
+            run.watched(watched, asked);
+        }
+        self.show_shadows(&mut run);
+        Ticked::Done(run.aftermath)
     }
 
     /// How long it wants to wait, when it asks for time.
@@ -100,4 +116,10 @@ impl Pipeline {
         }
         self.tick_sends(run, place, at, &sends).await
     }
+}
+
+/// Name and cron text of each; none when it is not to be called for them.
+fn schedules(entry: &Entry) -> impl Iterator<Item = (&String, &String)> {
+    let version = entry.version().filter(|_| entry.has(Hook::Scheduled));
+    version.into_iter().flat_map(|version| version.manifest.hooks.scheduled.iter())
 }

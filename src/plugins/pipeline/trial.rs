@@ -1,9 +1,9 @@
 //! An event or a message that somebody wants to see pass, without it having happened: everything that would be done comes
 //! back, and nothing of it is done. Each plugin is called on an instance of its own, has no http, and is not charged for it.
 
-use super::Pipeline;
 use super::run::Run;
 use super::send::{Outgoing, Verdict};
+use super::{Pipeline, chat_of};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::event::Event;
 use crate::domain::outgoing::Content;
@@ -23,13 +23,15 @@ pub struct TriedMessage {
 impl Pipeline {
     pub async fn try_event(&self, event: Event) -> TriedEvent {
         let mut run = Run::dry(event.id.as_str());
-        let came_out = self.pass_inbound(&mut run, event, false).await.map(|(event, _)| event);
+        let way = self.way(chat_of(&event).as_deref());
+        let came_out = way.pass_inbound(&mut run, event, false).await.map(|(event, _)| event);
         TriedEvent { came_out, aftermath: run.aftermath }
     }
 
     pub async fn try_send(&self, outgoing: &Outgoing, content: Content) -> TriedMessage {
         let mut run = Run::dry(outgoing.id.as_str());
-        let verdict = self.pass_outbound(&mut run, 0, outgoing, content).await;
+        let way = self.way(Some(outgoing.chat.as_str()));
+        let verdict = way.pass_outbound(&mut run, 0, outgoing, content).await;
         TriedMessage { verdict, aftermath: run.aftermath }
     }
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod refused;
 mod reload;
+mod trial;
 
 use crate::guests::{example, guests, hostile, rust_example};
 use rijan::domain::clock::Clock;
@@ -84,6 +85,7 @@ impl World {
             file: None,
             settings: PluginSettings::from_json(&settings).expect("settings"),
             secrets: BTreeMap::from([("api-token".to_owned(), Secret::new("hunter2"))]),
+            trial: None,
         }
     }
 

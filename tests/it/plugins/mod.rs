@@ -6,6 +6,7 @@ mod load;
 mod loops;
 mod passing;
 mod refusals;
+mod trial;
 mod trying;
 mod versions;
 

@@ -47,10 +47,10 @@ async fn every_setting_that_does_not_fit_is_named_and_nothing_is_changed() {
     let before = plugin(&gateway).await;
     let cases = [
         (
-            json!({ "mode": "shadow", "position": -1, "isolation": "shared", "hooks": ["inbound", "sideways"], "grants": { "imports": ["disk"], "host": [] },
+            json!({ "mood": "good", "position": -1, "isolation": "shared", "hooks": ["inbound", "sideways"], "grants": { "imports": ["disk"], "host": [] },
                 "limits": { "call_ms": "long" }, "on_error": { "inbound": "explode" }, "config": [], "secrets": { "a": 1 } }),
             vec![
-                "mode",
+                "mood",
                 "secrets.a",
                 "position",
                 "hooks[1]",

@@ -67,14 +67,26 @@ pub(in crate::api) async fn reload(State(api): State<Api>, plugin: OwnPlugin<Man
     told(&api, &plugin, "plugin.updated", outcome).await
 }
 
+/// Let what is on trial serve
+///
+/// A candidate takes the place of what serves, which `rollback` goes back to; of a plugin that was on trial itself,
+/// everything counts from now on. Of a plugin that a file declares this is 409, and says what to write there.
+#[utoipa::path(post, path = "/plugins/{plugin}/promote", operation_id = "promotePlugin", tag = "Plugins",
+    responses((status = 200, body = Envelope<Changed>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn promote(State(api): State<Api>, plugin: OwnPlugin<Manages>) -> Answer<Changed> {
+    let outcome = api.plugins.promote(&plugin.tenant.id, &plugin.row.name).await?;
+    told(&api, &plugin, "plugin.promoted", outcome).await
+}
+
 /// Go back to the component that served before
 ///
-/// Once more is forward again. A plugin from a file goes forward by itself when the file changes, is reloaded, or the
+/// While something is on trial, only that is given up: a candidate goes, and a plugin that is on trial itself is disabled.
+/// Otherwise once more is forward again. A plugin from a file goes forward by itself when the file changes, is reloaded, or the
 /// gateway starts anew; one that a file pins by its hash is changed there.
 #[utoipa::path(post, path = "/plugins/{plugin}/rollback", operation_id = "rollBackPlugin", tag = "Plugins",
     responses((status = 200, body = Envelope<Changed>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn roll_back(State(api): State<Api>, plugin: OwnPlugin<Manages>) -> Answer<Changed> {
-    if plugin.row.file.is_none() {
+    if plugin.row.file.is_none() && plugin.row.trial.is_none() {
         plugin.changeable()?;
     }
     let outcome = api.plugins.roll_back(&plugin.tenant.id, &plugin.row.name).await?;

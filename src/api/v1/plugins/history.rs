@@ -124,7 +124,7 @@ pub(in crate::api) async fn traces(
     Ok(enveloped(Steps { traces: rows.into_iter().map(|placed| placed.row.into()).collect(), next_cursor }))
 }
 
-fn next<T>(rows: &[Placed<T>], limit: u32) -> Option<String> {
+pub(super) fn next<T>(rows: &[Placed<T>], limit: u32) -> Option<String> {
     rows.last().filter(|_| rows.len() == limit as usize).map(|last| last.seq.to_string())
 }
 

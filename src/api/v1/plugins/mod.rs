@@ -1,6 +1,7 @@
 //! Plugins of a tenant: what is installed, how it runs, what it did and keeps. All of it for keys that may manage.
 
 mod change;
+mod differences;
 mod history;
 mod install;
 mod kv;
@@ -9,6 +10,7 @@ mod revise;
 
 // The macros that describe a route look for its parts beside its handler.
 pub(in crate::api) use change::*;
+pub(in crate::api) use differences::*;
 pub(in crate::api) use history::*;
 pub(in crate::api) use install::*;
 pub(in crate::api) use kv::*;

@@ -3,9 +3,10 @@
 use crate::api::Api;
 use crate::api::caller::{Manages, OwnPlugin, Tenant};
 use crate::api::envelope::{Answer, Envelope, enveloped};
+use crate::domain::trial::TrialMode;
 use crate::plugins::manifest::{Hook, Wants};
 use crate::plugins::settings::{Grants, Isolation, Limits, OnError};
-use crate::plugins::{Figures, PluginState, Status};
+use crate::plugins::{CandidateStatus, Figures, PluginState, Status};
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,9 +25,16 @@ pub(in crate::api) struct Shown {
     /// What served before and `rollback` goes back to.
     previous: Option<Previous>,
     state: PluginState,
+    /// What its own component does: `serving`, or `shadow` or `canary` while nothing serves.
+    #[schema(example = "serving")]
+    mode: &'static str,
+    /// Percent of the chats that a plugin has whose own component is a canary.
+    weight: Option<u8>,
+    /// The version on trial beside what serves.
+    candidate: Option<CandidateShown>,
     /// Why it cannot run, when it is `failed`.
     failure: Option<String>,
-    /// Why its last change was refused.
+    /// Why its last change was refused, or why it has no chats any more.
     reason: Option<String>,
     /// Its place in the pipeline, from 0.
     position: u32,
@@ -68,6 +76,46 @@ pub(in crate::api) struct Shown {
 pub(in crate::api) struct Previous {
     sha256: String,
     version: Option<String>,
+}
+
+/// A version on trial beside what serves.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PluginCandidate)]
+pub(in crate::api) struct CandidateShown {
+    /// SHA-256 of the component, hex.
+    sha256: String,
+    version: Option<String>,
+    /// `shadow`: nothing of what it decides is done. `canary`: it has a share of the chats.
+    #[schema(example = "shadow")]
+    mode: &'static str,
+    /// Percent of the chats that a canary has.
+    weight: Option<u8>,
+    /// shadow, canary, disabled, tripped or failed.
+    state: PluginState,
+    /// Why it has no calls any more.
+    reason: Option<String>,
+    #[serde(flatten)]
+    figures: Counted,
+    /// Calls of a shadow that did not fit its queue.
+    dropped: u64,
+    /// Whether it is reloaded from a file when that changes.
+    from_file: bool,
+}
+
+impl From<CandidateStatus> for CandidateShown {
+    fn from(status: CandidateStatus) -> Self {
+        Self {
+            sha256: status.sha256,
+            version: status.version,
+            mode: status.mode.as_str(),
+            weight: status.mode.weight(),
+            state: status.state,
+            reason: status.reason,
+            figures: Counted::of(status.figures, status.idle_instances),
+            dropped: status.dropped,
+            from_file: status.from_file,
+        }
+    }
 }
 
 /// Counted since it serves as it does; zero and null while it does not serve.
@@ -147,6 +195,8 @@ impl Shown {
 impl From<Status> for Shown {
     fn from(status: Status) -> Self {
         let state = status.state();
+        let alone = status.row.trial.as_ref().filter(|trial| trial.is_alone());
+        let (own, halted) = (alone.map(|trial| trial.mode), alone.and_then(|trial| trial.halted.clone()));
         let (row, settings, previous_version) = (status.row, status.settings, status.previous_version);
         let (version, description, wants, schema, events) = match status.manifest {
             Some(says) => (Some(says.version), says.description, says.wants, says.config.schema, says.hooks.inbound),
@@ -159,8 +209,11 @@ impl From<Status> for Shown {
             sha256: row.sha256,
             previous: row.previous_sha256.map(|sha256| Previous { sha256, version: previous_version }),
             state,
+            mode: own.map_or("serving", TrialMode::as_str),
+            weight: own.and_then(TrialMode::weight),
+            candidate: status.candidate.map(CandidateShown::from),
             failure: status.broken,
-            reason: row.reason,
+            reason: row.reason.or(halted),
             position: row.position,
             hooks: status.hooks,
             events,

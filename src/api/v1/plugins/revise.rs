@@ -7,10 +7,11 @@ use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::domain::secret::Secret;
+use crate::domain::trial::{TrialMode, WEIGHT_MAX};
 use crate::plugins::manifest::Hook;
 use crate::plugins::settings::{Grants, Isolation, Limits, OnError};
 use crate::plugins::signature::Signer;
-use crate::plugins::{PLUGINS_PER_TENANT_MAX, Revision};
+use crate::plugins::{Mode, PLUGINS_PER_TENANT_MAX, Revision};
 use axum::extract::State;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -18,8 +19,19 @@ use utoipa::ToSchema;
 
 const SECRETS_MAX: usize = 64;
 const SIGNERS_MAX: usize = 16;
-const KEYS: [&str; 9] =
-    ["position", "hooks", "config", "grants", "limits", "on_error", "isolation", "signed_by", "secrets"];
+const KEYS: [&str; 11] = [
+    "position",
+    "hooks",
+    "config",
+    "grants",
+    "limits",
+    "on_error",
+    "isolation",
+    "signed_by",
+    "secrets",
+    "mode",
+    "weight",
+];
 
 /// A section that is given replaces what was there whole; one that is left out stays.
 #[derive(ToSchema)]
@@ -48,6 +60,14 @@ pub(in crate::api) struct PluginRevision {
     /// Secrets that it may read when `grants.secrets` names them. Stored encrypted and never shown.
     #[schema(required = false)]
     secrets: BTreeMap<String, String>,
+    /// Of the candidate, when there is one, else of the plugin's own component: `shadow` sees what passes and does nothing,
+    /// `serving` ends the trial of a plugin without a candidate. With a component that is uploaded: `shadow` makes it the
+    /// candidate beside what serves.
+    #[schema(required = false, example = "shadow")]
+    mode: String,
+    /// In the place of `mode`: a canary, with this percent of the chats.
+    #[schema(required = false, minimum = 0, maximum = 100)]
+    weight: u32,
 }
 
 /// Change how a plugin runs
@@ -90,6 +110,7 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
         None => Err("must be 64 hex digits, as \"rijan plugin key\" prints them"),
     };
     let secrets = fields.texts("secrets", SECRETS_MAX);
+    let mode = mode(&mut fields);
     let revision = Revision {
         position: fields.whole("position", 0..=last).and_then(|position| usize::try_from(position).ok()),
         hooks: fields.list("hooks", 0..=Hook::ALL.len(), hook).map(|hooks| hooks.into_iter().collect()),
@@ -100,9 +121,23 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
         isolation: fields.parsed("isolation", false, isolation),
         signed_by: fields.list("signed_by", 0..=SIGNERS_MAX, signer),
         secrets: secrets.map(|all| all.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()),
+        mode,
     };
     fields.finish()?;
     Ok(revision)
+}
+
+fn mode(fields: &mut Fields) -> Option<Mode> {
+    let named = fields.parsed("mode", false, |name| match name {
+        "serving" => Ok(Mode::Serving),
+        "shadow" => Ok(Mode::OnTrial(TrialMode::Shadow)),
+        _ => Err("must be serving or shadow; a canary is said by its weight"),
+    });
+    let weight = fields.whole("weight", 0..=WEIGHT_MAX).and_then(TrialMode::canary);
+    if named.is_some() && weight.is_some() {
+        fields.wrong("weight", "is of a canary; give it or mode, not both");
+    }
+    named.or(weight.map(Mode::OnTrial))
 }
 
 /// What a revision is about, for the audit; values may be secret.
@@ -117,6 +152,8 @@ fn named(revision: &Revision) -> Vec<&'static str> {
         revision.isolation.is_some(),
         revision.signed_by.is_some(),
         revision.secrets.is_some(),
+        matches!(revision.mode, Some(Mode::Serving | Mode::OnTrial(TrialMode::Shadow))),
+        matches!(revision.mode, Some(Mode::OnTrial(TrialMode::Canary { .. }))),
     ];
     KEYS.into_iter().zip(given).filter(|(_, given)| *given).map(|(key, _)| key).collect()
 }
