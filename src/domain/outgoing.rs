@@ -66,6 +66,9 @@ pub enum Content {
         /// WhatsApp's id of that message, and the chat it stands in.
         message_id: String,
         from: String,
+        /// Who wrote it; absent for what this gateway sent. Others may give their messages the same id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<String>,
         /// What it says, for plugins, as far as the gateway has a word for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shown: Option<Box<Content>>,

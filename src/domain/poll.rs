@@ -7,6 +7,9 @@ pub const OPTIONS_MIN: usize = 2;
 pub const OPTIONS_MAX: usize = 12;
 /// Characters of one option, as the official clients have it.
 pub const OPTION_CHARS_MAX: usize = 100;
+/// Bytes of the question, and of each option, of a poll that somebody else wrote. The official clients keep to far less;
+/// votes on a poll beyond this, or with more options than [`OPTIONS_MAX`], are not opened.
+pub const SEEN_TEXT_BYTES_MAX: usize = 1_024;
 /// Bytes of the secret that votes on one poll are sealed with.
 pub const SECRET_BYTES: usize = 32;
 
@@ -17,6 +20,14 @@ pub struct Poll {
     pub options: Vec<String>,
     /// How many options one person may choose; 0 is any number.
     pub selectable_count: u32,
+}
+
+impl Poll {
+    /// Whether votes on it are counted, whoever wrote it: a count is made anew with every vote.
+    pub fn is_countable(&self) -> bool {
+        let mut texts = self.options.iter().chain([&self.question]);
+        self.options.len() <= OPTIONS_MAX && texts.all(|text| text.len() <= SEEN_TEXT_BYTES_MAX)
+    }
 }
 
 /// One option and who chose it.
@@ -49,6 +60,21 @@ pub fn tally(options: &[String], votes: &[Vote]) -> Vec<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn votes_are_counted_on_what_whatsapp_calls_a_poll_and_on_nothing_larger() {
+        let poll = |question: usize, options: usize, option: usize| Poll {
+            question: "q".repeat(question),
+            options: vec!["o".repeat(option); options],
+            selectable_count: u32::MAX,
+        };
+        let max = SEEN_TEXT_BYTES_MAX;
+
+        assert!(poll(max, OPTIONS_MAX, max).is_countable());
+        assert!(!poll(max + 1, OPTIONS_MAX, max).is_countable());
+        assert!(!poll(max, OPTIONS_MAX + 1, max).is_countable());
+        assert!(!poll(max, OPTIONS_MAX, max + 1).is_countable());
+    }
 
     #[test]
     fn every_option_is_counted_also_one_that_nobody_chose() {

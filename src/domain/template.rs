@@ -3,7 +3,7 @@
 //! A place is two braces around a name of letters, digits, dots, dashes and underscores, with blanks around it if one
 //! likes. Other braces are text. A value is put in as it is and not looked through for places again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of a variable's name.
 pub const VARIABLE_CHARS_MAX: usize = 64;
@@ -17,15 +17,12 @@ enum Piece<'t> {
 
 /// The names of the places, each once, in the order of the text.
 pub fn variables(template: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for piece in pieces(template) {
-        if let Piece::Place(name) = piece
-            && !names.iter().any(|known| known == name)
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names
+    let mut known = BTreeSet::new();
+    let places = pieces(template).into_iter().filter_map(|piece| match piece {
+        Piece::Place(name) => Some(name),
+        Piece::Text(_) => None,
+    });
+    places.filter(|name| known.insert(*name)).map(str::to_owned).collect()
 }
 
 /// What does not fit between a template and the values given for it.
@@ -40,7 +37,8 @@ pub struct Misfit {
 pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Result<String, Misfit> {
     let names = variables(template);
     let missing: Vec<String> = names.iter().filter(|name| !values.contains_key(*name)).cloned().collect();
-    let unknown: Vec<String> = values.keys().filter(|name| !names.contains(name)).cloned().collect();
+    let known: BTreeSet<&String> = names.iter().collect();
+    let unknown: Vec<String> = values.keys().filter(|name| !known.contains(name)).cloned().collect();
     if !missing.is_empty() || !unknown.is_empty() {
         return Err(Misfit { missing, unknown });
     }
@@ -52,20 +50,31 @@ pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Result<String,
 }
 
 fn pieces(template: &str) -> Vec<Piece<'_>> {
+    pieces_between(template, template.match_indices(['{', '}']))
+}
+
+/// One pass over the `braces` of a template, each looked at once: between the two that open a place and the two that close
+/// it stands no other.
+fn pieces_between<'t>(template: &'t str, braces: impl Iterator<Item = (usize, &'t str)>) -> Vec<Piece<'t>> {
     let mut pieces = Vec::new();
-    let (mut text_from, mut at) = (0, 0);
-    while let Some(open) = template[at..].find("{{").map(|found| at + found) {
-        let inside = &template[open + 2..];
-        let Some(length) = inside.find("}}") else { break };
-        let name = inside[..length].trim();
-        if !is_name(name) {
-            at = open + 1;
-            continue;
+    let mut text_from = 0;
+    // Where a name would begin, behind two open braces; and where it ended, before one that closes.
+    let (mut name_from, mut name_to) = (None, None);
+    let mut before = None;
+    for (at, brace) in braces {
+        let follows = before.is_some_and(|(earlier, same)| (earlier + 1, same) == (at, brace));
+        before = Some((at, brace));
+        let (from, to) = (name_from.take(), name_to.take());
+        match (brace, from, to) {
+            ("{", ..) => name_from = follows.then_some(at + 1),
+            (_, Some(from), None) => (name_from, name_to) = (Some(from), Some(at)),
+            (_, Some(from), Some(to)) if follows && is_name(template[from..to].trim()) => {
+                pieces.push(Piece::Text(&template[text_from..from - 2]));
+                pieces.push(Piece::Place(template[from..to].trim()));
+                text_from = at + 1;
+            }
+            _ => {}
         }
-        pieces.push(Piece::Text(&template[text_from..open]));
-        pieces.push(Piece::Place(name));
-        at = open + 2 + length + 2;
-        text_from = at;
     }
     pieces.push(Piece::Text(&template[text_from..]));
     pieces
@@ -79,6 +88,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -93,8 +103,27 @@ mod tests {
             ("open {{", &[], "open {{"),
             ("{{a}}{{b}}", &[("a", "{{b}}"), ("b", "2")], "{{b}}2"),
             ("é{{x}}ü", &[("x", "ß")], "éßü"),
+            ("{{a}b}} {{{{x}}}} {{x} }", &[("x", "1")], "{{a}b}} {{1}} {{x} }"),
+            ("}}{{x}}{{", &[("x", "1")], "}}1{{"),
         ] {
             assert_eq!(fill(template, &values(given)).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn each_brace_is_looked_at_once_however_many_open_and_never_close() {
+        for template in ["{".repeat(10_000), "{{a".repeat(10_000), "{{a}".repeat(10_000), "{{a}}".repeat(10_000)] {
+            let looked_at = Cell::new(0);
+            let braces = template.match_indices(['{', '}']).inspect(|_| looked_at.set(looked_at.get() + 1));
+
+            let found = pieces_between(&template, braces);
+
+            assert_eq!(looked_at.get(), template.bytes().filter(|b| b"{}".contains(b)).count());
+            let length = |piece: &Piece<'_>| match piece {
+                Piece::Text(text) => text.len(),
+                Piece::Place(name) => name.len() + 4,
+            };
+            assert_eq!(found.iter().map(length).sum::<usize>(), template.len(), "and each byte is in one piece");
         }
     }
 

@@ -162,14 +162,15 @@ impl Lane {
                 let secret = self.store.poll_secret(&self.device.lease, row, poll).await;
                 along.poll_secret = Some(secret.map_err(unread)?);
             }
-            Content::Forward { message_id, from, .. } => {
-                let chats = [from.clone(), from.clone()];
-                let source = self.store.quotable(&row.tenant, &row.device, chats, message_id).await.map_err(unread)?;
+            Content::Forward { message_id, from, sender, .. } => {
+                let (store, sender) = (&self.store, sender.as_deref());
+                let source =
+                    store.forwarded(&row.tenant, &row.device, from, message_id, sender).await.map_err(unread)?;
                 let gone = || Outcome::Impossible { detail: "the message to forward is not kept any more".into() };
                 let source = source.ok_or_else(gone)?;
-                if matches!(source.said, Said::Received { .. }) {
-                    let (chat, id) = (from.clone(), message_id.clone());
-                    let file = self.store.received_file(&row.tenant, &row.device, chat, id).await;
+                if let Said::Received { sender, .. } = &source.said {
+                    let (chat, sender, id) = (from.clone(), sender.clone(), message_id.clone());
+                    let file = store.received_file(&row.tenant, &row.device, chat, sender, id).await;
                     along.file = file.map_err(unread)?;
                 }
                 along.forwarded = Some(source);

@@ -730,7 +730,7 @@ mod tests {
         };
         let edit = |text: &str| Content::Edit { message_id: "3EB0".into(), text: text.into(), until: 7 };
         let shown = Some(Box::new(written("news")));
-        let forward = Content::Forward { message_id: "3EB0".into(), from: "1@lid".into(), shown };
+        let forward = Content::Forward { message_id: "3EB0".into(), from: "1@lid".into(), sender: None, shown };
         let delete = Content::Delete { message_id: "3EB0".into(), from_me: true, participant: None };
         let place = Sendable::Location(types::Location { latitude: 1.0, longitude: 1.0, name: None, address: None });
 

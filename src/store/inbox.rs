@@ -5,7 +5,7 @@
 
 use super::device_locks::Lease;
 use super::polls::{self, NewPoll, NewVote, Written};
-use super::{NewRemoteMedia, Result, Store, Topic, Tx, events, media, plugin_history};
+use super::{NewRemoteMedia, Result, Store, StoreError, Topic, Tx, events, media, plugin_history};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
@@ -317,7 +317,14 @@ fn note_poll(
     }
     if let Some(vote) = &row.vote {
         let mut envelope = row.envelope.clone();
-        envelope["vote"] = polls::vote(tx, tenant, device, vote, seq, now)?;
+        envelope["vote"] = match polls::vote(tx, tenant, device, vote, seq, now) {
+            // As on a poll that is not known: it costs the count, and no message.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%device, poll = %vote.poll, %error, "a vote is not counted");
+                Value::Null
+            }
+            counted => counted?,
+        };
         tx.prepare_cached("UPDATE messages_inbox SET envelope = ?2 WHERE seq = ?1")?
             .execute(params![seq, envelope.to_string()])?;
     }

@@ -178,6 +178,7 @@ impl Store {
         tenant: &TenantId,
         device: &DeviceId,
         chat: String,
+        sender: String,
         wa_id: String,
     ) -> Result<Option<RemoteMedia>> {
         let (tenant, device, store) = (tenant.clone(), device.clone(), self.clone());
@@ -187,10 +188,10 @@ impl Store {
                     .prepare_cached(
                         "SELECT media.id, media.remote FROM messages_inbox AS row \
                          JOIN media ON media.id = row.envelope ->> 'mediaId' AND media.tenant_id = row.tenant_id \
-                         WHERE row.tenant_id = ?1 AND row.device_id = ?2 AND row.chat = ?3 AND row.wa_id = ?4 \
-                         AND media.remote IS NOT NULL",
+                         WHERE row.tenant_id = ?1 AND row.device_id = ?2 AND row.chat = ?3 AND row.sender = ?4 \
+                         AND row.wa_id = ?5 AND media.remote IS NOT NULL",
                     )?
-                    .query_row(params![tenant.as_str(), device.as_str(), chat, wa_id], |row| {
+                    .query_row(params![tenant.as_str(), device.as_str(), chat, sender, wa_id], |row| {
                         Ok((row.get(0)?, row.get(1)?))
                     })
                     .optional()?;

@@ -32,6 +32,8 @@ mod tenant_files;
 mod tenants;
 mod wake;
 mod webhooks;
+#[cfg(test)]
+mod world;
 
 pub use audit::{AuditEntry, AuditRow};
 pub use database::Tx;
@@ -49,7 +51,7 @@ pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
 pub use plugin_kv::{KvRow, KvUse};
 pub use plugins::{PluginRow, PluginSpec, PluginWrites};
 pub use polls::{NewPoll, NewVote, OpenPoll, PollRow};
-pub use quotes::{Found, Quotable, Said};
+pub use quotes::{Found, Hints, Named, Quotable, Said};
 pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
 pub use templates::TemplateRow;
 pub use tenant_files::{DeviceWrite, FileChange, TenantWrite, WebhookWrite};

@@ -362,13 +362,9 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Res
         Step::Fail { .. } => Status::Failed,
         Step::Retry { .. } => Status::Queued,
     };
+    // A receipt may have overtaken the acknowledgement: the message stays where it is, and what follows is done.
     if !row.status.moves_to(to) {
-        // A receipt has overtaken the acknowledgement: the message stays where it is, and that it was sent is told.
-        let overtaken = matches!(row.status, Status::Delivered | Status::Read | Status::Played);
-        return match settled.step {
-            Step::Sent if overtaken => went_out(tx, &row, now),
-            _ => Ok(()),
-        };
+        return Ok(());
     }
     let (error, next_at) = match &settled.step {
         Step::Sent => (None, now),
@@ -408,7 +404,11 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
         Status::Played => ("played_at", EventType::ReceiptPlayed),
         _ => ("delivered_at", EventType::ReceiptDelivery),
     };
-    // Proof that a phone has it is proof that the server took it and that it was delivered.
+    // Proof that a phone has it is proof that the server took it and that it was delivered. `sent_at` is set once, so what
+    // follows from the former happens once, by whichever word comes first.
+    if row.sent_at.is_none() {
+        went_out(tx, &row, news.at)?;
+    }
     tx.prepare_cached(&format!(
         "UPDATE messages_outbox SET status = ?2, {column} = ?3, updated_at = ?3, last_error = NULL, \
          sent_at = coalesce(sent_at, ?3), delivered_at = coalesce(delivered_at, ?3) WHERE seq = ?1"
@@ -502,4 +502,92 @@ fn read(row: &Row<'_>) -> Result<OutboxRow> {
         edited_at: row.get(15)?,
         deleted_at: row.get(16)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::world::World;
+
+    const CHAT: &str = "6281100000001@s.whatsapp.net";
+
+    fn text(text: &str) -> Content {
+        Content::Text { text: text.into(), mentions: Vec::new(), quoted_message_id: None, link_preview: None }
+    }
+
+    impl World {
+        /// Taken, and tried once, which came to this.
+        async fn tried(&self, wa_id: &str, content: Content, step: Step) -> MessageId {
+            let id = self.accepted(CHAT, wa_id, content).await;
+            self.store.claim_outgoing(&self.lease, 10).await.expect("claimed");
+            self.settled(&id, step).await;
+            id
+        }
+
+        async fn settled(&self, id: &MessageId, step: Step) {
+            let settled = Settled { id: id.clone(), step, random: 0.5 };
+            self.store.settle_outgoing(&self.lease, vec![settled]).await.expect("settled");
+        }
+
+        async fn delivered(&self, wa_id: &str) {
+            let by = CHAT.to_owned();
+            let news = ReceiptNews { wa_ids: vec![wa_id.into()], status: Status::Delivered, at: 5_000, by };
+            self.store.apply_receipts(&self.tenant, &self.lease.device, vec![news]).await.expect("applied");
+        }
+
+        async fn outgoing(&self, wa_id: &str) -> OutboxRow {
+            self.store.outgoing(&self.tenant, &self.lease.device, wa_id).await.expect("a row")
+        }
+
+        /// The kinds of the events that name the message.
+        async fn told(&self, id: &MessageId) -> Vec<String> {
+            let id = id.to_string();
+            let read = self.store.db.read(move |conn| {
+                let sql = "SELECT type FROM event_logs WHERE data ->> 'id' = ?1 ORDER BY seq";
+                let mut statement = conn.prepare(sql)?;
+                let types = statement.query_map([id], |row| row.get(0))?;
+                Ok(types.collect::<rusqlite::Result<Vec<String>>>()?)
+            });
+            read.await.expect("events")
+        }
+    }
+
+    fn lost() -> Step {
+        Step::Retry { failures: 1, reason: "the connection was lost".into() }
+    }
+
+    #[tokio::test]
+    async fn a_receipt_without_the_acknowledgement_says_that_it_was_sent_once() {
+        let world = World::new().await;
+        let id = world.tried("3EB0AA", text("hi"), lost()).await;
+
+        world.delivered("3EB0AA").await;
+        world.settled(&id, Step::Sent).await;
+
+        assert_eq!(world.told(&id).await, ["message.sent", "receipt.delivery"]);
+        let row = world.outgoing("3EB0AA").await;
+        assert_eq!((row.status, row.sent_at), (Status::Delivered, Some(5_000)));
+    }
+
+    #[tokio::test]
+    async fn an_edit_and_a_deletion_are_done_by_a_receipt_that_comes_alone() {
+        let world = World::new().await;
+        world.tried("3EB0AA", text("ten"), Step::Sent).await;
+        let edit = Content::Edit { message_id: "3EB0AA".into(), text: "nine".into(), until: i64::MAX };
+        let edit = world.tried("3EB0BB", edit, lost()).await;
+
+        world.delivered("3EB0BB").await;
+
+        let row = world.outgoing("3EB0AA").await;
+        assert_eq!((row.content, row.edited_at), (text("nine"), Some(5_000)));
+        assert_eq!(world.told(&edit).await, ["message.updated"]);
+        let delete = Content::Delete { message_id: "3EB0AA".into(), from_me: true, participant: None };
+        let delete = world.tried("3EB0CC", delete, lost()).await;
+        for _ in 0..2 {
+            world.delivered("3EB0CC").await;
+        }
+        world.settled(&delete, Step::Sent).await;
+        assert_eq!(world.outgoing("3EB0AA").await.deleted_at, Some(5_000));
+        assert_eq!(world.told(&delete).await, ["message.deleted"]);
+    }
 }

@@ -81,15 +81,15 @@ impl Store {
         let row: Option<Row> = self
             .db
             .read(move |conn| {
-                Ok(conn
-                    .prepare_cached(
-                        "SELECT question, options, selectable_count, author, secret FROM polls \
-                         WHERE device_id = ?1 AND wa_id = ?2",
-                    )?
-                    .query_row(params![id.as_str(), key], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                    })
-                    .optional()?)
+                conn.prepare_cached(
+                    "SELECT question, options, selectable_count, author, secret FROM polls \
+                     WHERE device_id = ?1 AND wa_id = ?2",
+                )?
+                .query_row(params![id.as_str(), key], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })
+                .optional()
+                .map_err(unread)
             })
             .await?;
         let Some((question, options, selectable_count, authors, secret)) = row else { return Ok(None) };
@@ -120,6 +120,15 @@ impl Store {
 
     fn open_secret(&self, device: &DeviceId, wa_id: &str, sealed: &[u8]) -> Result<Vec<u8>> {
         self.vault.purpose(PURPOSE).open(bound(device, wa_id).as_bytes(), sealed).map_err(|_| CORRUPT)
+    }
+}
+
+/// A value that is not of its column's type is damage to the row; anything else is the database's.
+fn unread(error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    match error {
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => CORRUPT,
+        other => other.into(),
     }
 }
 
@@ -177,8 +186,10 @@ pub(super) fn vote(
     let asked: Option<(String, String)> = tx
         .prepare_cached("SELECT question, options FROM polls WHERE device_id = ?1 AND wa_id = ?2")?
         .query_row(params![device.as_str(), new.poll], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+        .optional()
+        .map_err(unread)?;
     let Some((question, options)) = asked else { return Ok(Value::Null) };
+    let options: Vec<String> = serde_json::from_str(&options).map_err(|_| CORRUPT)?;
     tx.prepare_cached(
         "INSERT INTO poll_votes (device_id, poll_wa_id, voter, tenant_id, chosen, seq, voted_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device_id, poll_wa_id, voter) \
@@ -193,7 +204,6 @@ pub(super) fn vote(
         seq,
         now
     ])?;
-    let options: Vec<String> = serde_json::from_str(&options).map_err(|_| CORRUPT)?;
     let selected: Vec<&String> = new.chosen.iter().filter_map(|place| options.get(*place)).collect();
     let tallies = tally(&options, &votes(tx, device, &new.poll)?);
     Ok(json!({ "question": question, "selectedOptions": selected, "tallies": tallies }))
@@ -206,8 +216,8 @@ fn votes(conn: &Connection, device: &DeviceId, poll: &str) -> Result<Vec<Vote>> 
     let mut rows = statement.query(params![device.as_str(), poll])?;
     let mut votes = Vec::new();
     while let Some(row) = rows.next()? {
-        let chosen = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?;
-        votes.push(Vote { voter: row.get(0)?, chosen });
+        let chosen = serde_json::from_str(&row.get::<_, String>(1).map_err(unread)?).map_err(|_| CORRUPT)?;
+        votes.push(Vote { voter: row.get(0).map_err(unread)?, chosen });
     }
     Ok(votes)
 }
@@ -248,4 +258,34 @@ fn seen(conn: &Connection, tenant: &TenantId, device: &DeviceId, wa_id: &str) ->
     let options = serde_json::from_str(&options).map_err(|_| CORRUPT)?;
     let poll = Poll { question, options, selectable_count };
     Ok(Some(PollRow { id: None, wa_id: wa_id.to_owned(), chat, poll, tallies: Vec::new() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::world::{World, received};
+
+    const ANA: &str = "6281100000001@s.whatsapp.net";
+
+    #[tokio::test]
+    async fn a_poll_that_does_not_read_costs_the_count_and_not_the_messages_beside_the_vote() {
+        for damage in ["options = '['", "options = CAST(x'ff' AS TEXT)", "question = CAST(x'ff' AS TEXT)"] {
+            let world = World::new().await;
+            let poll = Poll { question: "?".into(), options: vec!["a".into(), "b".into()], selectable_count: 1 };
+            let new = NewPoll { poll, authors: vec![ANA.into()], secret: vec![7; SECRET_BYTES] };
+            let asks = crate::store::NewInboxRow { poll: Some(new), ..received(ANA, ANA, "3EB0", b"asks") };
+            world.store.record_inbound(&world.tenant, &world.lease, vec![asks], false).await.expect("recorded");
+            let sql = format!("UPDATE polls SET {damage}");
+            world.store.db.write(move |tx| Ok(tx.execute(&sql, [])?)).await.expect("damaged");
+
+            let vote = NewVote { poll: "3EB0".into(), voter: ANA.into(), chosen: vec![0] };
+            let votes = crate::store::NewInboxRow { vote: Some(vote), ..received(ANA, ANA, "3EB1", b"votes") };
+            let rows = vec![votes, received(ANA, ANA, "3EB2", b"says")];
+            let new = world.store.record_inbound(&world.tenant, &world.lease, rows, false).await;
+
+            assert_eq!(new.expect("recorded"), 2, "{damage}");
+            let opened = world.store.open_poll(&world.lease.device, "3EB0").await;
+            assert!(matches!(opened, Err(StoreError::Corrupt { .. })), "{damage}: {opened:?}");
+        }
+    }
 }

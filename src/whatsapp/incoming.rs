@@ -9,6 +9,7 @@ use super::{Vitals, poll};
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::ids::{DeviceId, TenantId};
+use crate::domain::poll::Poll;
 use crate::store::{Lease, NewInboxRow, NewPoll, NewVote, OpenPoll, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use async_trait::async_trait;
@@ -92,7 +93,14 @@ impl Hook {
                 let new = new.clone();
                 Some(OpenPoll { poll: new.poll, authors: new.authors, secret: new.secret })
             }
-            None => self.store.open_poll(&self.lease.device, id).await?,
+            // A poll that does not read costs its votes, and no message.
+            None => match self.store.open_poll(&self.lease.device, id).await {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(device = %self.lease.device, poll = id, %error, "a vote is not opened");
+                    return Ok(None);
+                }
+                known => known?,
+            },
         };
         let Some(known) = known else {
             tracing::info!(device = %self.lease.device, poll = id, "a vote on a poll that is not known");
@@ -120,9 +128,9 @@ fn addresses(inbound: &InboundMessage) -> Vec<String> {
     both.into_iter().flatten().map(|jid| jid.to_non_ad().to_string()).collect()
 }
 
-/// What a message asks, when it is a poll whose votes can be opened.
+/// What a message asks, when it is a poll whose votes can be opened and are counted.
 fn asked(inbound: &InboundMessage) -> Option<NewPoll> {
-    let poll = poll::asked(inside(&inbound.message))?;
+    let poll = poll::asked(inside(&inbound.message)).filter(Poll::is_countable)?;
     let secret = poll::secret(&inbound.message)?;
     let authors = if inbound.info.source.is_from_me { Vec::new() } else { addresses(inbound) };
     Some(NewPoll { poll, authors, secret })

@@ -188,7 +188,7 @@ impl Sender {
             }
             Content::Edit { message_id, text, .. } => {
                 let new = wa::Message { conversation: Some(text.clone()), ..Default::default() };
-                let participant = if chat.is_group() { Some(self.own_address_in_group(to).await) } else { None };
+                let participant = if chat.is_group() { Some(self.own_address_in_group(to).await?) } else { None };
                 let edit = wa::message::ProtocolMessage {
                     key: MessageField::some(key(chat, message_id, true, participant.as_deref())),
                     r#type: Some(wa::message::protocol_message::Type::MESSAGE_EDIT),
@@ -231,18 +231,19 @@ impl Sender {
         }
     }
 
-    /// As whom this account writes in a group: by the kind of address that the group goes by.
-    async fn own_address_in_group(&self, group: &Jid) -> String {
-        let mode = self.client.groups().query_info(group).await.map(|info| info.addressing_mode);
-        let lid = match mode {
-            Ok(AddressingMode::Lid) => self.client.lid(),
-            Ok(AddressingMode::Pn) => None,
-            Err(error) => {
-                tracing::warn!(%error, "how a group is addressed could not be asked");
-                None
-            }
+    /// As whom this account writes in a group: by the kind of address that the group goes by. It is part of the name of a
+    /// message there, so it is not guessed.
+    async fn own_address_in_group(&self, group: &Jid) -> Result<String, Outcome> {
+        let unknown =
+            |why: String| Outcome::Unknown { detail: format!("how the group is addressed is not known: {why}") };
+        let groups = self.client.groups();
+        let info = tokio::time::timeout(self.ack_timeout, groups.query_info(group)).await;
+        let info = info.map_err(|_| unknown(format!("no answer in {} s", self.ack_timeout.as_secs())))?;
+        let own = match info.map_err(|error| unknown(error.to_string()))?.addressing_mode {
+            AddressingMode::Lid => self.client.lid(),
+            AddressingMode::Pn => self.client.pn(),
         };
-        lid.or_else(|| self.client.pn()).map(|jid| jid.to_non_ad().to_string()).unwrap_or_default()
+        own.map(|jid| jid.to_non_ad().to_string()).ok_or_else(|| unknown("the account has no such address".to_owned()))
     }
 
     pub(super) async fn download(&self, remote: &RemoteMedia, draft: &mut Draft) -> Result<(), DownloadError> {

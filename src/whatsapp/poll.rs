@@ -7,6 +7,9 @@ use buffa::MessageField;
 use wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
 use waproto::whatsapp as wa;
 
+/// Bytes of a vote as it is sealed: room for every option of a poll, which is named by 32 bytes. A larger one is not opened.
+const SEALED_VOTE_BYTES_MAX: usize = 1_024;
+
 /// The message that asks. `secret` is what votes will be sealed with.
 pub(super) fn message(poll: &Poll, secret: &[u8]) -> wa::Message {
     let option = |name: &String| wa::message::poll_creation_message::Option {
@@ -73,14 +76,15 @@ pub(super) fn open(
     authors: &[String],
     voters: &[String],
 ) -> Option<Vec<usize>> {
-    let (enc_payload, enc_iv) = (vote.enc_payload.as_deref()?, vote.enc_iv.as_deref()?);
+    let enc_payload = vote.enc_payload.as_deref().filter(|sealed| sealed.len() <= SEALED_VOTE_BYTES_MAX)?;
+    let enc_iv = vote.enc_iv.as_deref()?;
     let tries = authors.iter().flat_map(|author| voters.iter().map(move |voter| (author, voter)));
     let hashes = tries.into_iter().find_map(|(author, voter)| {
         let sealed = PollVoteCiphertext { enc_payload, enc_iv };
         decrypt_poll_vote_with_secret(sealed, &poll.secret, id, author, voter).ok()
     })?;
-    let hash = |option: &String| compute_option_hash(option);
-    let place = |chosen: &Vec<u8>| poll.poll.options.iter().position(|option| hash(option)[..] == chosen[..]);
+    let options: Vec<_> = poll.poll.options.iter().map(|option| compute_option_hash(option)).collect();
+    let place = |chosen: &Vec<u8>| options.iter().position(|option| option[..] == chosen[..]);
     let mut places: Vec<usize> = hashes.iter().take(OPTIONS_MAX).filter_map(place).collect();
     places.sort_unstable();
     places.dedup();
@@ -119,5 +123,19 @@ mod tests {
         assert_eq!(open("3EB0", &known, &vote, &authors, &voters), Some(vec![1]));
         assert_eq!(open("3EB1", &known, &vote, &authors, &voters), None);
         assert_eq!(open("3EB0", &known, &vote, &authors, &of(&["4@lid"])), None);
+    }
+    #[test]
+    fn a_vote_that_names_more_than_a_poll_can_have_is_not_opened() {
+        let (ana, budi) = (["1@lid".to_owned()], ["2@lid".to_owned()]);
+        let known = OpenPoll { poll: poll(0), authors: Vec::new(), secret: SECRET.to_vec() };
+        let of = |count: usize| {
+            let hashes = vec![compute_option_hash("blue").to_vec(); count];
+            let (payload, iv) =
+                encrypt_poll_vote_with_secret(&hashes, &SECRET, "3EB0", &ana[0], &budi[0]).expect("seals");
+            wa::message::PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv.to_vec()) }
+        };
+
+        assert_eq!(open("3EB0", &known, &of(OPTIONS_MAX), &ana, &budi), Some(vec![1]));
+        assert_eq!(open("3EB0", &known, &of(1_000), &ana, &budi), None);
     }
 }

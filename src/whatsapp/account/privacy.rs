@@ -1,6 +1,6 @@
 //! Who may see and do what with this account, and who may not reach it at all.
 
-use super::{Account, AccountError, Person, person_jid};
+use super::{Account, AccountError, Person};
 use crate::domain::jid::PersonId;
 use crate::domain::privacy::{Change, FIELDS, Field};
 use wacore::iq::privacy::{PrivacyCategory, PrivacyValue};
@@ -53,10 +53,12 @@ impl Account {
         self.ask("contact", self.client.blocking().unblock(&jid)).await
     }
 
-    /// WhatsApp blocks by both addresses: they are asked for when only one is known.
+    /// WhatsApp blocks by both addresses, as it has them itself: they are asked for when only one is known.
     async fn known(&self, person: &PersonId) -> Result<Jid, AccountError> {
         match self.identity(person).await? {
-            Some(Person { lid: Some(_), .. }) => person_jid(person),
+            Some(Person { lid: Some(_), jid, .. }) => {
+                jid.parse().map_err(|_| AccountError::Failed(format!("whatsapp names somebody {jid:?}")))
+            }
             _ => Err(AccountError::NotFound("contact")),
         }
     }

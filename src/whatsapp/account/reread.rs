@@ -1,4 +1,4 @@
-//! What WhatsApp says about groups and the client library leaves out of its answers: read a second time from the same stanza.
+//! What WhatsApp says and the client library leaves out of its answers: read a second time from the same stanza.
 
 use crate::domain::group::MemberAdds;
 use std::collections::HashMap;
@@ -52,6 +52,18 @@ pub(super) fn phones(response: &NodeRef<'_>) -> HashMap<Jid, Jid> {
         Some((request.attrs().optional_jid("jid")?, request.attrs().optional_jid("phone_number")?))
     };
     requests.filter_map(pair).collect()
+}
+
+/// Who answers to a phone number, by its digits as they were asked about: WhatsApp repeats the question in its answer, and
+/// names the person by the number that it has itself.
+pub(super) fn questions(response: &NodeRef<'_>) -> HashMap<String, Jid> {
+    let list = response.get_optional_child("usync").and_then(|usync| usync.get_optional_child("list"));
+    let users = list.into_iter().flat_map(|list| list.children().unwrap_or_default());
+    let pair = |user: &NodeRef<'_>| {
+        let asked = user.get_optional_child("contact")?.content_as_string()?;
+        Some((asked.chars().filter(char::is_ascii_digit).collect::<String>(), user.attrs().optional_jid("jid")?))
+    };
+    users.filter_map(pair).filter(|(asked, _)| !asked.is_empty()).collect()
 }
 
 #[cfg(test)]

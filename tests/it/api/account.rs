@@ -178,6 +178,27 @@ async fn who_is_on_whatsapp_is_answered_in_the_order_of_the_question_and_kept() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_whose_number_whatsapp_writes_otherwise_is_found_and_blocked_by_either() {
+    let gateway = tenant().await;
+    let device = text(&gateway.info["deviceId"]);
+    let canonical = format!("{}5", text(&gateway.info["contactPhone"]));
+    let dialled = format!("{}95", text(&gateway.info["contactPhone"]));
+    gateway.phones().post("/accounts", json!({ "phone": canonical, "name": "Bia", "also": [dialled] })).await;
+
+    let question = json!({ "contacts": [dialled, canonical] });
+    let verdicts = done(&gateway, &device, "POST", "/contacts/check", question).await;
+
+    for verdict in verdicts["data"]["contacts"].as_array().unwrap() {
+        assert_eq!((&verdict["isOnWhatsapp"], &verdict["phone"]), (&json!(true), &json!(canonical)), "{verdicts}");
+    }
+    let identity = done(&gateway, &device, "GET", &format!("/contacts/{dialled}/identity"), Value::Null).await;
+    assert_eq!(identity["data"]["phone"], json!(canonical), "{identity}");
+    done(&gateway, &device, "POST", &format!("/contacts/{dialled}/block"), Value::Null).await;
+    let blocked = done(&gateway, &device, "GET", "/blocklist", Value::Null).await;
+    assert!(blocked.to_string().contains(&canonical), "{blocked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn presence_is_told_of_people_who_are_watched_and_of_nobody_else() {
     let gateway = tenant().await;
     let (device, phone) = (text(&gateway.info["deviceId"]), text(&gateway.info["devicePhone"]));

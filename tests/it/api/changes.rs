@@ -164,6 +164,67 @@ async fn of_others_only_a_group_admin_deletes_and_an_unknown_message_needs_its_c
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_in_a_group_waits_until_whatsapp_tells_how_the_group_is_addressed() {
+    let gateway = tenant().await;
+    let (phones, contact) = (gateway.phones(), text(&gateway.info["contactPhone"]));
+    let group = json!({ "subject": "Team", "creator": gateway.info["devicePhone"], "members": [contact] });
+    let group = format!("{}@g.us", text(&phones.post("/groups", group).await["id"]));
+    let first = send(&gateway, "text", json!({ "to": group, "text": "ten" })).await;
+    sent(&gateway, &first).await;
+    // Another connection has to ask again.
+    answer(gateway.request("POST", &gateway.device("/stop"))).await;
+    let (_, receipt) = edit(&gateway, &first["id"], "nine").await;
+    let refusal = json!({ "phone": gateway.info["devicePhone"], "match": { "tag": "iq", "xmlns": "w:g2" },
+        "action": "nack", "code": "500", "count": 1 });
+    phones.post("/faults", refusal).await;
+
+    answer(gateway.request("POST", &gateway.device("/start"))).await;
+
+    assert_eq!(shown(&gateway, &receipt).await["edit"], json!({ "id": first["messageId"], "text": "nine" }));
+    let database = rusqlite::Connection::open(crate::support::database()).unwrap();
+    let tries = "SELECT attempts FROM messages_outbox WHERE id = ?1";
+    let tries: i64 = database.query_row(tries, [text(&receipt["id"])], |row| row.get(0)).unwrap();
+    assert_eq!(tries, 2, "the first try did not guess");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_somebody_else_used_too_names_a_message_of_the_chat_that_is_named() {
+    let gateway = tenant().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let first = gateway.send_text("ours", "key").await.unwrap();
+    sent(&gateway, &first).await;
+    let theirs = written(&gateway, json!({ "text": "buy here" })).await;
+    // As of somebody who has seen the id of ours and gives it to a message in another chat.
+    let copy = "UPDATE messages_inbox SET wa_id = ?1, chat = '77@lid', sender = '77@lid' WHERE wa_id = ?2";
+    let database = rusqlite::Connection::open(crate::support::database()).unwrap();
+    assert_eq!(database.execute(copy, [&text(&first["messageId"]), &theirs]).unwrap(), 1);
+    let forward = async |from: Value| {
+        let body = json!({ "to": contact, "messageId": first["messageId"], "from": from });
+        answer(gateway.request("POST", &gateway.device("/messages/forward")).json(&body)).await
+    };
+    let delete = async |query: &str| {
+        let path = format!("{}{query}", path(&gateway, &first["messageId"]));
+        answer(gateway.request("DELETE", &path)).await
+    };
+
+    let (status, refused) = forward(Value::Null).await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("CONFLICT")), "{refused}");
+    assert!(text(&refused["error"]["message"]).contains("`from`"), "{refused}");
+    let (status, ours) = forward(json!(contact)).await;
+    assert_eq!(status, 200, "{ours}");
+    assert_eq!(shown(&gateway, &ours).await["text"], "ours");
+    let (status, refused) = delete("").await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("CONFLICT")), "{refused}");
+    assert!(text(&refused["error"]["message"]).contains("`to`"), "{refused}");
+    assert_eq!(delete("?to=77@lid").await.0, 409, "that one is not ours to delete");
+    assert_eq!(delete(&format!("?to={contact}")).await.0, 200);
+    let event = told(&gateway, |event| event["type"] == "message.deleted").await;
+    let data = &event["payload"];
+    assert_eq!((&data["messageId"], &data["fromMe"]), (&first["messageId"], &json!(true)), "{event}");
+    assert!(text(&data["chat"]).starts_with(&contact), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_of_another_device_is_not_found_by_our_id_nor_by_whatsapps() {
     let gateway = tenant().await;
     let contact = text(&gateway.info["contactPhone"]);

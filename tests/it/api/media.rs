@@ -297,6 +297,41 @@ async fn a_file_that_is_not_what_it_is_said_to_be_is_refused() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_file_arrives_byte_for_byte_and_says_so_whoever_sent_it_first() {
+    let gateway = quiet().await;
+    let (contact, device) = (text(&gateway.info["contactPhone"]), gateway.info["devicePhone"].clone());
+    let third = format!("{contact}6");
+    gateway.phones().post("/accounts", json!({ "phone": third, "name": "Eka" })).await;
+    let (theirs, ours) = (png(7_000), png(9_000));
+    let media = json!({ "kind": "image", "data": BASE64.encode(&theirs), "caption": "theirs" });
+    let write = json!({ "to": device, "media": media });
+    let id = text(&gateway.phones().post(&format!("/accounts/{contact}/messages"), write).await["id"]);
+    received(&gateway, &id).await;
+    let sent = json!({ "to": contact, "mediaBuffer": BASE64.encode(&ours), "caption": "ours" });
+    let (_, sent) = send(&gateway, "image", sent).await;
+    shown(&gateway, &sent).await;
+
+    for (id, picture, caption) in [(json!(id), &theirs, "theirs"), (sent["messageId"].clone(), &ours, "ours")] {
+        let (status, taken) = send(&gateway, "forward", json!({ "to": third, "messageId": id })).await;
+        assert_eq!(status, 200, "{taken}");
+        let seen = until("the file on the third phone", async || {
+            let inbox = gateway.phones().inbox(&third, 0).await;
+            inbox.into_iter().find(|entry| entry["id"] == taken["messageId"])
+        })
+        .await;
+
+        let media = &seen["media"];
+        assert_eq!((&media["opened"], &media["sha256"]), (&json!(true), &json!(sha256(picture))), "{seen}");
+        assert_eq!((&media["caption"], &seen["forwarded"]), (&json!(caption), &json!(0)), "{seen}");
+    }
+    let once = json!({ "to": contact, "mediaBuffer": BASE64.encode(&ours), "viewOnce": true });
+    let (_, once) = send(&gateway, "media", once).await;
+    shown(&gateway, &once).await;
+    let (status, refused) = send(&gateway, "forward", json!({ "to": third, "messageId": once["id"] })).await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("CONFLICT")), "{refused}");
+}
+
 /// A web server with one picture, which counts how often it is asked.
 async fn host(picture: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));

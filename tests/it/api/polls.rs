@@ -114,3 +114,29 @@ async fn a_vote_on_a_poll_that_is_not_known_is_told_without_a_count_and_secrets_
     // Version, nonce, ciphertext and tag in place of 32 bytes.
     assert_eq!(sealed.len(), 1 + 12 + 32 + 16);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_that_is_damaged_or_too_large_costs_its_count_and_no_message() {
+    let gateway = tenant().await;
+    let (contact, device) = (text(&gateway.info["contactPhone"]), gateway.info["devicePhone"].clone());
+    let large = json!({ "poll": { "question": "?", "options": ["a", "b".repeat(2_000)] } });
+    let large = written(&gateway, large).await;
+    let mut polls = vec![large];
+    for damage in ["options = '['", "secret = x'00'"] {
+        let poll = written(&gateway, json!({ "poll": { "question": "?", "options": ["a", "b"] } })).await;
+        let database = rusqlite::Connection::open(database()).unwrap();
+        let damaged = database.execute(&format!("UPDATE polls SET {damage} WHERE wa_id = ?1"), [&poll]).unwrap();
+        assert_eq!(damaged, 1);
+        polls.push(poll);
+    }
+
+    for poll in &polls {
+        vote(&gateway, &contact, &json!(poll), &["a"], &device).await;
+    }
+
+    let told = votes(&gateway, 3).await;
+    for (vote, poll) in told.iter().zip(&polls) {
+        assert_eq!((&vote["messageId"], &vote["tallies"]), (&json!(poll), &Value::Null), "{told:?}");
+    }
+    written(&gateway, json!({ "text": "what comes behind them comes" })).await;
+}

@@ -37,6 +37,8 @@ struct Directory {
     accounts: HashMap<String, Arc<Account>>,
     /// Lid to phone number.
     lids: HashMap<String, String>,
+    /// Other ways to write a phone number.
+    others: HashMap<String, String>,
 }
 
 pub(crate) struct World {
@@ -94,6 +96,18 @@ impl World {
 
     pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
         self.directory.read().unwrap_or_else(PoisonError::into_inner).accounts.values().cloned().collect()
+    }
+
+    /// The account is also found by this number.
+    pub(crate) fn also_known_by(&self, number: &str, other: &str) {
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        directory.others.insert(other.to_owned(), number.to_owned());
+    }
+
+    /// The number as the server has it.
+    pub(crate) fn canonical(&self, number: &str) -> String {
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        directory.others.get(number).map_or(number, String::as_str).to_owned()
     }
 
     /// Any user address, by phone or by lid: the account and the device.

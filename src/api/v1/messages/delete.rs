@@ -7,10 +7,11 @@ use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
 use crate::domain::allowance::SendKind;
+use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::Content;
 use crate::outbound::accept::Outgoing;
-use crate::store::{Found, Said};
+use crate::store::{Found, Named, Said};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -21,9 +22,10 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct Where {
-    /// The chat the message stands in; may be left out for a message that passed this gateway.
+    /// The chat the message stands in; may be left out for a message that passed this gateway, unless several have its id.
     to: Option<String>,
-    /// Who wrote the message, when it is somebody else's message in a group of which the account is an admin.
+    /// Who wrote the message, when it is somebody else's message in a group of which the account is an admin. May be left
+    /// out as `to`.
     participant: Option<String>,
 }
 
@@ -61,9 +63,15 @@ pub(in crate::api) async fn send(
     if earlier(&api, &device, idempotency_key.as_deref(), &asked).await?.is_some() {
         return Ok(Json(Deleted { success: true }));
     }
-    let (chat, content) = match named(&api, &device, &message).await? {
-        Some(found) => of_known(found)?,
-        None => of_unknown(message.clone(), to, participant)?,
+    let (chat, content) = match named(&api, &device, &message, to.as_ref(), participant.as_ref()).await? {
+        Named::One(found) => of_known(found)?,
+        Named::Elsewhere if message.starts_with(MessageId::PREFIX) => return Err(ApiError::NotFound("message")),
+        Named::Unknown | Named::Elsewhere => of_unknown(message.clone(), to, participant)?,
+        Named::Several => {
+            let which =
+                "several messages have this id: name its chat with `to`, and in a group its author with `participant`";
+            return Err(ApiError::Conflict(which.to_owned()));
+        }
     };
     let outgoing = Outgoing { chat, content, idempotency_key };
     let Json(_on_its_way) = accept_as(&api, &device, SendKind::Text, &asked, outgoing).await?;

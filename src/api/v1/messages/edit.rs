@@ -1,7 +1,7 @@
 //! Another text in the place of one that was sent.
 
 use super::status::no_message;
-use super::{accept_as, earlier, idempotency_key};
+use super::{accept_as, earlier, idempotency_key, named};
 use crate::api::Api;
 use crate::api::caller::{OwnDevice, Sends};
 use crate::api::envelope::Bare;
@@ -11,7 +11,7 @@ use crate::api::fields::Fields;
 use crate::domain::allowance::SendKind;
 use crate::domain::outgoing::{Content, TEXT_CHARS_MAX, editable};
 use crate::outbound::accept::{Outgoing, Receipt};
-use crate::store::StoreError;
+use crate::store::{Named, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -56,9 +56,10 @@ pub(in crate::api) async fn send(
     }
     let row = match api.store.outgoing(&device.tenant.id, device.id(), &message).await {
         Err(StoreError::NotFound) => {
-            let received = api.store.find_message(&device.tenant.id, device.id(), &message).await?;
-            received.ok_or(ApiError::NotFound("message"))?;
-            return Err(ApiError::Conflict("only what this gateway sent can be edited".to_owned()));
+            return Err(match named(&api, &device, &message, None, None).await? {
+                Named::Unknown => ApiError::NotFound("message"),
+                _ => ApiError::Conflict("only what this gateway sent can be edited".to_owned()),
+            });
         }
         row => row.map_err(no_message)?,
     };

@@ -7,9 +7,10 @@ use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::domain::allowance::SendKind;
+use crate::domain::jid::ChatId;
 use crate::domain::outgoing::Content;
 use crate::outbound::accept::{Outgoing, Receipt};
-use crate::store::{Found, Said};
+use crate::store::{Found, Named, Said};
 use crate::whatsapp::outgoing::{is_forwardable, readable};
 use axum::Json;
 use axum::extract::State;
@@ -27,6 +28,12 @@ pub(in crate::api) struct ForwardMessage {
     /// A message that the device sent or received, of any chat, by our id or WhatsApp's.
     #[schema(min_length = 1, max_length = 128)]
     message_id: String,
+    /// The chat that message stands in, a phone number or a JID; needed when several have its id.
+    #[schema(required = false)]
+    from: String,
+    /// Who wrote that message in a group; needed when several of that group have its id.
+    #[schema(required = false)]
+    participant: String,
     /// As the header `Idempotency-Key`, which wins.
     #[schema(required = false, min_length = 1, max_length = 255)]
     idempotency_key: String,
@@ -49,16 +56,25 @@ pub(in crate::api) async fn send(
 ) -> Bare<Receipt> {
     let to = recipient(&mut fields);
     let message_id = fields.text("messageId", 1..=MESSAGE_ID_CHARS_MAX, true);
+    let from = fields.parsed("from", false, ChatId::parse_written);
+    let participant = fields.parsed("participant", false, ChatId::parse_written);
     let idempotency_key = idempotency_key(&headers, &mut fields);
     fields.finish()?;
     let (Some(chat), Some(message_id)) = (to, message_id) else {
         return Err(ApiError::field("body", "is incomplete"));
     };
-    let asked = json!({ "forward": [chat, message_id] });
+    let asked = json!({ "forward": [chat, message_id, from, participant] });
     if let Some(receipt) = earlier(&api, &device, idempotency_key.as_deref(), &asked).await? {
         return Ok(Json(receipt));
     }
-    let found = named(&api, &device, &message_id).await?.ok_or(ApiError::NotFound("message"))?;
+    let found = match named(&api, &device, &message_id, from.as_ref(), participant.as_ref()).await? {
+        Named::One(found) => found,
+        Named::Unknown | Named::Elsewhere => return Err(ApiError::NotFound("message")),
+        Named::Several => {
+            let which = "several messages have this id: name its chat with `from`, and in a group its author with `participant`";
+            return Err(ApiError::Conflict(which.to_owned()));
+        }
+    };
     let content = passed_on(found).ok_or_else(|| {
         ApiError::Conflict("a message of this kind, or whose content is not kept, cannot be forwarded".to_owned())
     })?;
@@ -68,14 +84,14 @@ pub(in crate::api) async fn send(
 
 /// `None` for what is not forwarded. What was forwarded already is taken from where it came from.
 fn passed_on(found: Found) -> Option<Content> {
-    let shown = match found.said {
+    let (sender, shown) = match found.said {
         Said::Sent(content @ Content::Forward { .. }) => return Some(content),
-        Said::Sent(content) if is_about_itself(&content) => Some(content),
+        Said::Sent(content) if is_about_itself(&content) => (None, Some(content)),
         Said::Sent(_) => return None,
-        Said::Received { message, .. } if is_forwardable(&message) => readable(&message),
+        Said::Received { sender, message } if is_forwardable(&message) => (Some(sender), readable(&message)),
         Said::Received { .. } => return None,
     };
-    Some(Content::Forward { message_id: found.wa_id, from: found.chat, shown: shown.map(Box::new) })
+    Some(Content::Forward { message_id: found.wa_id, from: found.chat, sender, shown: shown.map(Box::new) })
 }
 
 fn is_about_itself(content: &Content) -> bool {

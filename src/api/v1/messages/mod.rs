@@ -26,7 +26,7 @@ use crate::domain::allowance::SendKind;
 use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::outbound::accept::{Acceptance, Outgoing, Receipt, Taken};
-use crate::store::Found;
+use crate::store::{Hints, Named};
 use axum::Json;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -79,14 +79,27 @@ fn acceptance<'a>(api: &'a Api, device: &'a OwnDevice<Sends>) -> Acceptance<'a> 
     }
 }
 
-/// A message that the body or the path names by our id or WhatsApp's. One of our ids that is not known is an error; one of
-/// WhatsApp's may be of a message from before the device was linked.
-async fn named(api: &Api, device: &OwnDevice<Sends>, id: &str) -> Result<Option<Found>, ApiError> {
-    let found = api.store.find_message(&device.tenant.id, device.id(), id).await?;
-    if found.is_none() && id.starts_with(MessageId::PREFIX) {
-        return Err(ApiError::NotFound("message"));
+/// What the body or the path names by our id or WhatsApp's, with the chat and the author where they are given. One of our
+/// ids that is not known is an error; one of WhatsApp's may be of a message from before the device was linked.
+async fn named(
+    api: &Api,
+    device: &OwnDevice<Sends>,
+    id: &str,
+    chat: Option<&ChatId>,
+    author: Option<&ChatId>,
+) -> Result<Named, ApiError> {
+    let chat = match chat {
+        Some(chat) => Some(match api.directory.connected_device(device.id()) {
+            Some(connected) => connected.addresses(chat).await,
+            None => [chat.to_string(), chat.to_string()],
+        }),
+        None => None,
+    };
+    let hints = Hints { chat, author: author.map(ToString::to_string) };
+    match api.store.find_message(&device.tenant.id, device.id(), id, hints).await? {
+        Named::Unknown if id.starts_with(MessageId::PREFIX) => Err(ApiError::NotFound("message")),
+        found => Ok(found),
     }
-    Ok(found)
 }
 
 /// Charges the window of the kind, and gives the charge back when nothing new was accepted: a repeat, a refusal, a

@@ -7,10 +7,11 @@ use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::domain::allowance::SendKind;
+use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{Content, EMOJI_CHARS_MAX};
 use crate::outbound::accept::{Outgoing, Receipt};
-use crate::store::{Found, Said};
+use crate::store::{Found, Named, Said};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -33,7 +34,7 @@ pub(in crate::api) struct SendReaction {
     /// Whether that message is the account's own. Known, and not looked at, for a message that passed this gateway.
     #[schema(required = false)]
     from_me: bool,
-    /// Who wrote that message in a group. As `fromMe`.
+    /// Who wrote that message in a group. As `fromMe`, unless several have its id.
     #[schema(required = false)]
     participant: String,
     /// As the header `Idempotency-Key`, which wins.
@@ -67,24 +68,29 @@ pub(in crate::api) async fn send(
     if let Some(receipt) = earlier(&api, &device, idempotency_key.as_deref(), &asked).await? {
         return Ok(Json(receipt));
     }
-    let content = match named(&api, &device, &message_id).await? {
-        Some(found) => to_known(&chat, found, emoji)?,
-        None => to_unknown(&chat, message_id, emoji, from_me.unwrap_or(false), participant)?,
+    // Of what is not known here the body says who wrote it; where it does not, an id of another chat is a mistake.
+    let says_who = !message_id.starts_with(MessageId::PREFIX) && (from_me.is_some() || participant.is_some());
+    let content = match named(&api, &device, &message_id, Some(&chat), participant.as_ref()).await? {
+        Named::One(found) => to_known(&chat, found, emoji),
+        Named::Elsewhere if !says_who => return Err(ApiError::field("messageId", "is a message of another chat")),
+        Named::Unknown | Named::Elsewhere => {
+            to_unknown(&chat, message_id, emoji, from_me.unwrap_or(false), participant)?
+        }
+        Named::Several => {
+            let which = "several messages of this chat have this id: name the author of the one with `participant`";
+            return Err(ApiError::Conflict(which.to_owned()));
+        }
     };
     let outgoing = Outgoing { chat, content, idempotency_key };
     accept_as(&api, &device, SendKind::Reaction, &asked, outgoing).await
 }
 
-fn to_known(chat: &ChatId, found: Found, emoji: String) -> Result<Content, ApiError> {
-    // A person has two addresses, so only groups can be told apart for sure.
-    if (chat.is_group() || found.chat.ends_with("@g.us")) && found.chat != chat.as_str() {
-        return Err(ApiError::field("messageId", "is a message of another chat"));
-    }
+fn to_known(chat: &ChatId, found: Found, emoji: String) -> Content {
     let participant = match found.said {
         Said::Received { sender, .. } if chat.is_group() && !found.from_me => Some(sender),
         _ => None,
     };
-    Ok(Content::Reaction { message_id: found.wa_id, emoji, from_me: found.from_me, participant })
+    Content::Reaction { message_id: found.wa_id, emoji, from_me: found.from_me, participant }
 }
 
 fn to_unknown(

@@ -23,11 +23,18 @@ const CODE_WAIT: Duration = Duration::from_secs(20);
 pub(super) struct NewAccount {
     phone: String,
     name: Option<String>,
+    /// Other numbers by which it is found, as of a country whose numbers have grown.
+    #[serde(default)]
+    also: Vec<String>,
 }
 
 pub(super) async fn add(State(shared): Shareds, Json(new): Json<NewAccount>) -> Answer {
     digits(&new.phone)?;
     shared.world.add_account(&new.phone, new.name.as_deref().unwrap_or("Contact"));
+    for other in &new.also {
+        digits(other)?;
+        shared.world.also_known_by(&new.phone, other);
+    }
     Ok(Json(json!({ "phone": new.phone })))
 }
 

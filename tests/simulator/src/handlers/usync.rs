@@ -17,7 +17,9 @@ pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
     let mut users = Vec::new();
     for user in child(request, "list").map(children).unwrap_or_default() {
         let phone = child(user, "contact").map(|contact| String::from_utf8_lossy(&body(contact)).into_owned());
-        let jid = attr_jid(user, "jid").or_else(|| phone.map(|phone| Jid::pn(phone.trim_start_matches('+'))));
+        // Whoever is asked about by a number is named by the one that the server has.
+        let by_number = |phone: &String| Jid::pn(world.canonical(phone.trim_start_matches('+')));
+        let jid = attr_jid(user, "jid").or_else(|| phone.as_ref().map(by_number));
         let Some(jid) = jid else { continue };
         let known = world.resolve(&jid).map(|(account, _)| account);
         let mut answer = NodeBuilder::new("user").attr("jid", jid.to_non_ad());
@@ -26,7 +28,7 @@ pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
         }
         let parts = asked
             .iter()
-            .filter_map(|part| answer_part(world, part, known.as_deref()).transpose())
+            .filter_map(|part| answer_part(world, part, phone.as_deref(), known.as_deref()).transpose())
             .collect::<Result<Vec<_>>>()?;
         users.push(answer.children(parts).build());
     }
@@ -42,11 +44,13 @@ pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn answer_part(world: &World, part: &str, known: Option<&Account>) -> Result<Option<Node>> {
+fn answer_part(world: &World, part: &str, phone: Option<&str>, known: Option<&Account>) -> Result<Option<Node>> {
     Ok(match (part, known) {
         ("contact", known) => {
             let there = if known.is_some() { "in" } else { "out" };
-            Some(NodeBuilder::new("contact").attr("type", there).build())
+            let contact = NodeBuilder::new("contact").attr("type", there);
+            // The question, as it was put.
+            Some(phone.into_iter().fold(contact, |contact, phone| contact.bytes(phone.as_bytes().to_vec())).build())
         }
         ("devices", Some(account)) => Some(devices(world, account)?),
         ("lid", Some(account)) => Some(NodeBuilder::new("lid").attr("val", account.lid_jid(0)).build()),
