@@ -4,6 +4,7 @@ mod account;
 mod changes;
 mod documentation;
 mod errors;
+mod event_schemas;
 mod foreign;
 mod groups;
 mod kinds;
