@@ -119,8 +119,8 @@ impl App {
                 move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
-                let keep = settings.idempotency_keep;
-                move |stop| clean(store.clone(), keep, stop)
+                let (keep, events_keep_days) = (settings.idempotency_keep, settings.events_keep_days);
+                move |stop| clean(store.clone(), keep, events_keep_days, stop)
             }),
             supervisor.keep("leases", move |stop| {
                 let directory = directory.clone();
@@ -157,6 +157,7 @@ impl App {
         self.api.drain();
         self.stop_listening.cancel();
         let mut clean = self.listener.await.unwrap_or(false);
+        clean &= self.api.streams_ended().await;
         self.stop_working.cancel();
         self.api.directory.shut_down().await;
         for worker in self.workers {
@@ -180,7 +181,7 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
+async fn clean(store: Store, keep: Duration, events_keep_days: Option<u32>, stop: CancellationToken) {
     loop {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
@@ -188,6 +189,11 @@ async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
         }
         if let Err(error) = store.sweep_plugins().await {
             tracing::error!(%error, "what plugins kept too long was not forgotten");
+        }
+        match store.forget_old_events(events_keep_days).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old events were forgotten"),
+            Err(error) => tracing::error!(%error, "old events were not forgotten"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

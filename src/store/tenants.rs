@@ -134,6 +134,7 @@ impl Store {
                     params![id.as_str(), status.as_str(), now],
                 )?;
                 tx.wake(Topic::Devices);
+                tx.wake_log(&id);
                 find(tx, &id)?.ok_or(StoreError::NotFound)
             })
             .await
@@ -156,6 +157,7 @@ impl Store {
                         "UPDATE api_keys SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL",
                         params![tenant.as_str(), now],
                     )?;
+                    tx.wake_log(&tenant);
                 }
                 insert_key(tx, &tenant, &key, now)
             })
@@ -228,6 +230,7 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
         "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
         params![id.as_str(), now],
     )?;
+    tx.wake_log(id);
     Ok(())
 }
 
@@ -242,7 +245,7 @@ pub(super) fn find(conn: &Connection, id: &TenantId) -> Result<Option<TenantRow>
     conn.prepare_cached(&sql)?.query_row([id.as_str()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-fn limits(text: Option<String>) -> Result<Allowance> {
+pub(super) fn limits(text: Option<String>) -> Result<Allowance> {
     text.map_or(Ok(Allowance::default()), |text| serde_json::from_str(&text).map_err(|_| CORRUPT))
 }
 

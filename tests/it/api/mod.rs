@@ -12,4 +12,6 @@ mod limits;
 mod messages;
 mod more_kinds;
 mod polls;
+mod sockets;
+mod streams;
 mod webhooks;

@@ -2,10 +2,12 @@
 //! the API, a tenant of their own on a gateway that they share.
 
 mod alone;
+mod own;
 mod schemas;
 mod shared;
 
 pub use alone::{alone, resident_mib};
+pub use own::{Own, own, own_with};
 pub use schemas::problems;
 pub use shared::{database, tenant};
 
