@@ -1,7 +1,7 @@
 //! Every type of event is documented, with a schema. That what is told fits them is looked at where it is told: at the end
 //! of every test with a gateway (`support::schemas`).
 
-use crate::support::problems;
+use crate::support::{problems, tenant, text, until};
 use rijan::domain::event::EventType;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -54,4 +54,47 @@ fn a_field_that_is_wrong_missing_or_not_documented_is_seen() {
     assert_eq!(vote(&|vote| vote["tallies"] = json!([{ "option": "a", "votes": 1 }])), 1);
     assert_eq!(vote(&|vote| drop(vote.as_object_mut().unwrap().remove("tallies"))), 1);
     assert_eq!(problems("no.such", &json!({})).len(), 1);
+}
+
+/// Every kind that a phone writes and every type that follows from what it does to a message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_phone_writes_is_told_as_its_schema_says() {
+    let gateway = tenant().await;
+    let (contact, device) = (text(&gateway.info["contactPhone"]), text(&gateway.info["devicePhone"]));
+    let write = async |kind: &str, what: Value| {
+        let mut body = json!({ "to": device });
+        body[kind] = what;
+        text(&gateway.phones().post(&format!("/accounts/{contact}/messages"), body).await["id"])
+    };
+    let first = write("text", json!("hello")).await;
+    let poll = write("poll", json!({ "question": "Which?", "options": ["a", "b"] })).await;
+    for (kind, what) in [
+        ("location", json!({ "latitude": 1.5, "longitude": 2.5, "name": "here" })),
+        ("contact", json!({ "name": "A", "phone": contact })),
+        ("vote", json!({ "id": poll, "options": ["b"] })),
+        ("reaction", json!({ "id": first, "emoji": "👍", "own": true })),
+        ("edit", json!({ "id": first, "text": "hello again" })),
+        ("delete", json!({ "id": first })),
+    ] {
+        write(kind, what).await;
+    }
+    for kind in ["image", "video", "audio", "document", "sticker"] {
+        write("media", json!({ "kind": kind, "size": 100 })).await;
+    }
+
+    let path = gateway.device("/events?cursor=0&limit=500");
+    let events = until("all of it", async || {
+        let events = gateway.get(&path).await.as_array().cloned().unwrap();
+        let stickers = events.iter().filter(|event| event["payload"]["type"] == "sticker").count();
+        (stickers == 1).then_some(events)
+    })
+    .await;
+
+    let told: BTreeSet<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    for type_ in ["message.received", "poll.vote", "message.reaction", "message.updated", "message.deleted"] {
+        assert!(told.contains(type_), "{type_} is not among {told:?}");
+    }
+    let wrong: Vec<String> =
+        events.iter().flat_map(|event| problems(event["type"].as_str().unwrap(), &event["payload"])).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
