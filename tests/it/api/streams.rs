@@ -67,7 +67,7 @@ impl Stream {
         events
     }
 
-    async fn is_over(mut self) {
+    async fn run_out(mut self) {
         while self.block().await.is_some() {}
     }
 }
@@ -143,17 +143,17 @@ async fn a_stream_ends_with_its_key_its_tenant_and_its_device() {
         async |key: &str, path: &str| Stream::open(gateway.http.get(gateway.url(path)).header("x-api-key", key)).await;
     let first = open(&text(&gateway.info["apiKey"]), "/v1/events/stream").await;
     let (_, made) = answer(gateway.admin("POST", &format!("{tenant}/regenerate-key"))).await;
-    first.is_over().await;
+    first.run_out().await;
 
     let key = text(&made["data"]["api_key"]);
     let (of_device, of_tenant) =
         (open(&key, &gateway.device("/events/stream")).await, open(&key, "/v1/events/stream").await);
     let device = format!("{tenant}/devices/{}", text(&gateway.info["deviceId"]));
     assert_eq!(answer(gateway.admin("DELETE", &device)).await.0, 200);
-    of_device.is_over().await;
+    of_device.run_out().await;
 
     assert_eq!(answer(gateway.admin("PATCH", &format!("{tenant}/suspend"))).await.0, 200);
-    of_tenant.is_over().await;
+    of_tenant.run_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +189,7 @@ async fn a_client_that_takes_nothing_does_not_hold_up_the_end_of_the_gateway() {
 
     assert!(gateway.stop().await, "it ended as it should");
 
-    idle.is_over().await;
+    idle.run_out().await;
     drop(open);
 }
 
@@ -206,7 +206,7 @@ async fn a_client_that_takes_nothing_for_too_long_is_broken_off() {
     .await;
 
     let stream = Stream { answer: open, waiting: String::new() };
-    stream.is_over().await;
+    stream.run_out().await;
 }
 
 /// More than the buffers of a connection hold.
@@ -239,7 +239,7 @@ async fn a_stream_goes_on_where_it_was_though_the_gateway_was_killed() {
         seen.push(text(&event["payload"]["id"]));
     }
     gateway.kill();
-    stream.is_over().await;
+    stream.run_out().await;
     for number in 10..20 {
         written.push(write(number).await);
     }
