@@ -132,8 +132,8 @@ impl App {
                 move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
-                let keep = settings.idempotency_keep;
-                move |stop| clean(store.clone(), media.clone(), keep, stop)
+                let (keep, events_keep_days) = (settings.idempotency_keep, settings.events_keep_days);
+                move |stop| clean(store.clone(), media.clone(), keep, events_keep_days, stop)
             }),
             supervisor.keep("leases", move |stop| {
                 let directory = directory.clone();
@@ -170,6 +170,7 @@ impl App {
         self.api.drain();
         self.stop_listening.cancel();
         let mut clean = self.listener.await.unwrap_or(false);
+        clean &= self.api.streams_ended().await;
         self.stop_working.cancel();
         self.api.directory.shut_down().await;
         for worker in self.workers {
@@ -193,7 +194,7 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, media: Media, keep: Duration, stop: CancellationToken) {
+async fn clean(store: Store, media: Media, keep: Duration, events_keep_days: Option<u32>, stop: CancellationToken) {
     let mut deleted = store.watch(Topic::Tenants);
     loop {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
@@ -205,6 +206,11 @@ async fn clean(store: Store, media: Media, keep: Duration, stop: CancellationTok
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");
+        }
+        match store.forget_old_events(events_keep_days).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old events were forgotten"),
+            Err(error) => tracing::error!(%error, "old events were not forgotten"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -2,14 +2,14 @@
 //! to a tenant's rows, and a row of another tenant is not found before anything else about the request is looked at.
 
 use super::error::ApiError;
-use super::extract::Path;
+use super::extract::{Path, Query};
 use super::{Api, limits, request};
 use crate::domain::allowance::Allowance;
 use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
 use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
 use crate::store::{
-    AuditEntry, DeviceRow, MANAGED_BY_API, PluginRow, StoreError, TemplateRow, TenantStatus, WebhookRow,
+    AuditEntry, DeviceRow, KeyOwner, MANAGED_BY_API, PluginRow, StoreError, TemplateRow, TenantStatus, WebhookRow,
 };
 use crate::vault::api_key;
 use crate::whatsapp::Account;
@@ -48,6 +48,7 @@ pub(super) struct Tenant<S> {
     pub(super) key: KeyId,
     /// What its file says of its limits.
     pub(super) allowance: Allowance,
+    pub(super) admission: Admission,
     user_agent: Option<String>,
     _scope: PhantomData<S>,
 }
@@ -68,30 +69,73 @@ impl<S> Tenant<S> {
     }
 }
 
-impl<S: Scope> FromRequestParts<Api> for Tenant<S> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let given = presented_key(&parts.headers).ok_or(ApiError::Unauthorized)?;
-        let user_agent = user_agent(&parts.headers);
+impl<S: Scope> Tenant<S> {
+    /// Lets the owner of this key in, and charges the request.
+    pub(super) async fn enter(api: &Api, given: Option<String>, user_agent: Option<String>) -> Result<Self, ApiError> {
+        let given = given.ok_or(ApiError::Unauthorized)?;
+        let admission = Admission { key_sha256: api_key::sha256_hex(&given), scopes: S::ENOUGH };
         let owner = match api_key::plausible(&given) {
-            true => api.store.key_owner(&api_key::sha256_hex(&given)).await?,
-            false => None,
+            true => admission.owner(api).await?,
+            false => Err(ApiError::InvalidApiKey),
         };
-        let now = api.store.clock().now_ms();
-        let valid = owner
-            .filter(|owner| owner.tenant_status != TenantStatus::Deleted && !owner.revoked && owner.expires_at > now);
-        let Some(owner) = valid else {
-            return Err(refused(api, "tenant.auth.failed", user_agent, ApiError::InvalidApiKey).await);
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(why @ ApiError::InvalidApiKey) => {
+                return Err(refused(api, "tenant.auth.failed", user_agent, why).await);
+            }
+            Err(why) => return Err(why),
         };
-        if owner.tenant_status == TenantStatus::Suspended {
-            return Err(ApiError::Forbidden("the tenant is suspended"));
-        }
         api.limits.charge_own(limits::Key::Tenant(owner.tenant.clone()), &owner.limits)?;
         if !owner.scopes.iter().any(|own| S::ENOUGH.contains(&own.as_str())) {
             return Err(ApiError::MissingScope(S::NAME));
         }
-        Ok(Self { id: owner.tenant, key: owner.key, allowance: owner.limits, user_agent, _scope: PhantomData })
+        Ok(Self {
+            id: owner.tenant,
+            key: owner.key,
+            allowance: owner.limits,
+            admission,
+            user_agent,
+            _scope: PhantomData,
+        })
+    }
+}
+
+/// What let a caller in, to be looked at again for as long as an answer goes on.
+#[derive(Clone)]
+pub(super) struct Admission {
+    key_sha256: String,
+    scopes: &'static [&'static str],
+}
+
+impl Admission {
+    /// Whether the key would be let in now. Charges nothing.
+    pub(super) async fn holds(&self, api: &Api) -> Result<(), ApiError> {
+        let owner = self.owner(api).await??;
+        let enough = owner.scopes.iter().any(|own| self.scopes.contains(&own.as_str()));
+        if enough { Ok(()) } else { Err(ApiError::InvalidApiKey) }
+    }
+
+    /// Whose key it is, or why it opens nothing.
+    async fn owner(&self, api: &Api) -> Result<Result<KeyOwner, ApiError>, StoreError> {
+        let now = api.store.clock().now_ms();
+        let found = api.store.key_owner(&self.key_sha256).await?;
+        let valid = found
+            .filter(|owner| owner.tenant_status != TenantStatus::Deleted && !owner.revoked && owner.expires_at > now);
+        Ok(match valid {
+            None => Err(ApiError::InvalidApiKey),
+            Some(owner) if owner.tenant_status == TenantStatus::Suspended => {
+                Err(ApiError::Forbidden("the tenant is suspended"))
+            }
+            Some(owner) => Ok(owner),
+        })
+    }
+}
+
+impl<S: Scope> FromRequestParts<Api> for Tenant<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        Self::enter(api, presented_key(&parts.headers), user_agent(&parts.headers)).await
     }
 }
 
@@ -121,10 +165,46 @@ impl<S: Scope> FromRequestParts<Api> for OwnDevice<S> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let tenant = Tenant::from_request_parts(parts, api).await?;
+        Self::find(parts, api, tenant).await
+    }
+}
+
+impl<S: Scope> OwnDevice<S> {
+    async fn find(parts: &mut Parts, api: &Api, tenant: Tenant<S>) -> Result<Self, ApiError> {
         let id = DeviceId::parse(&name_in_path(parts, "device").await?).map_err(|_| ApiError::NotFound("device"))?;
         let row = api.store.device(&tenant.id, &id).await.map_err(no_device)?;
         Ok(Self { tenant, row })
     }
+}
+
+/// As [`OwnDevice`], with the key in `?token=` where there is none in a header, because a web page cannot give a WebSocket
+/// headers. Why nobody is let in is for the handler, which has another way to say it.
+pub(super) struct DeviceByToken<S>(pub(super) Result<OwnDevice<S>, ApiError>);
+
+impl<S: Scope> FromRequestParts<Api> for DeviceByToken<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let query = Query::<HashMap<String, String>>::from_request_parts(parts, api).await;
+        let token = query.ok().and_then(|Query(mut query)| query.remove("token"));
+        let given = presented_key(&parts.headers).or_else(|| token.as_deref().and_then(key_in_token));
+        let tenant = Tenant::enter(api, given, user_agent(&parts.headers)).await;
+        Ok(Self(match tenant {
+            Ok(tenant) => OwnDevice::find(parts, api, tenant).await,
+            Err(why) => Err(why),
+        }))
+    }
+}
+
+/// The key itself, or behind `Bearer ` or `Bearer_`.
+fn key_in_token(token: &str) -> Option<String> {
+    const BEARER_CHARS: usize = "bearer".len();
+    let token = token.trim();
+    let behind = token.get(..BEARER_CHARS).filter(|word| word.eq_ignore_ascii_case("bearer")).and_then(|_| {
+        let rest = &token[BEARER_CHARS..];
+        rest.strip_prefix(' ').or_else(|| rest.strip_prefix('_'))
+    });
+    Some(behind.unwrap_or(token).trim()).filter(|key| !key.is_empty()).map(str::to_owned)
 }
 
 /// A webhook of the caller's, named by `{webhook}` in the path.

@@ -17,11 +17,13 @@ mod openapi;
 mod request;
 mod router;
 mod serve;
+mod streams;
 mod v1;
 
 pub use limits::{Limit, LimitSettings};
 pub use router::{document, router};
 pub use serve::{ServeSettings, serve};
+pub use streams::StreamSettings;
 
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
@@ -40,6 +42,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use streams::Streams;
 use tokio::sync::Semaphore;
 
 /// What handlers work with. Cheap to clone.
@@ -58,6 +61,7 @@ pub struct Api {
     uploads: Arc<Semaphore>,
     /// Places for bodies that are larger than others and held in memory.
     large_bodies: Arc<Semaphore>,
+    streams: Arc<Streams>,
     supervisor: Supervisor,
     draining: Arc<AtomicBool>,
 }
@@ -78,6 +82,7 @@ pub struct ApiSettings {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub limits: LimitSettings,
+    pub streams: StreamSettings,
     pub uploads: UploadSettings,
 }
 
@@ -117,6 +122,7 @@ impl Api {
         let settings = Arc::new(settings);
         let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
         let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES_AT_ONCE_MAX));
+        let streams = Arc::new(Streams::new(settings.streams.per_tenant));
         let draining = Arc::default();
         Self {
             store,
@@ -130,14 +136,21 @@ impl Api {
             limits,
             uploads,
             large_bodies,
+            streams,
             supervisor,
             draining,
         }
     }
 
-    /// From now on /ready says no, so that a load balancer looks elsewhere.
+    /// From now on /ready says no, so that a load balancer looks elsewhere, and who follows events is told to come again.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.streams.end();
+    }
+
+    /// Waits for who follows events to be told, in bounded time. Returns whether all of them were.
+    pub async fn streams_ended(&self) -> bool {
+        self.streams.ended().await
     }
 
     fn is_working(&self) -> bool {

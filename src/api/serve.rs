@@ -4,7 +4,6 @@ use axum::Router;
 use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,11 +11,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// The other end of the connection that a request came on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
+
+/// Breaks off the connection that a request came on, whatever is under way there: for a client that takes nothing more.
+#[derive(Debug, Clone)]
+pub(super) struct BreakOff(pub(super) CancellationToken);
 
 #[derive(Debug, Clone, Copy)]
 pub struct ServeSettings {
@@ -30,7 +34,7 @@ pub struct ServeSettings {
 
 /// Serves until `stop`, then finishes what is in flight. Returns whether all of it was finished in time.
 pub async fn serve(listener: TcpListener, router: Router, settings: ServeSettings, stop: CancellationToken) -> bool {
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(settings.connections_max));
     loop {
         let place = tokio::select! {
@@ -48,21 +52,37 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ServeSetting
         };
         let _ = socket.set_nodelay(true);
         let peer = Peer(peer.ip().to_canonical());
+        let break_off = CancellationToken::new();
+        let given = BreakOff(break_off.clone());
         let service = router.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(given.clone());
             request
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(settings.header_read_timeout)
-            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service))
+            .with_upgrades();
+        let stop = stop.clone();
+        connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
             // A client that breaks off is no event of ours.
-            let _ = watched.await;
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = break_off.cancelled() => {}
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        _ = connection => {}
+                        () = break_off.cancelled() => {}
+                    }
+                }
+            }
             drop(place);
         });
     }
     drop(listener);
-    tokio::time::timeout(settings.shutdown_grace, graceful.shutdown()).await.is_ok()
+    connections.close();
+    tokio::time::timeout(settings.shutdown_grace, connections.wait()).await.is_ok()
 }

@@ -1,7 +1,7 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
 use super::tree::Tree;
-use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, UploadSettings};
+use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, StreamSettings, UploadSettings};
 use crate::domain::allowance::SendKind;
 use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub plugins: EngineSettings,
     pub tenants: TenantsSettings,
     pub idempotency_keep: Duration,
+    /// `None` keeps events for good.
+    pub events_keep_days: Option<u32>,
     /// Environment variables that are set and do nothing in this version.
     pub without_effect: Vec<&'static str>,
 }
@@ -63,6 +65,11 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             }),
             trusted_proxies: t.parsed_list("server.trusted_proxies", network),
             limits: limits(t),
+            streams: StreamSettings {
+                per_tenant: whole_or_off(t, "limits.streams", 1..=10_000),
+                ping: t.seconds("server.ws_ping_s", 0.1..=300.0),
+                stall: t.seconds("server.stream_stall_s", 0.1..=300.0),
+            },
             uploads: UploadSettings {
                 allowed: t.flag("plugins.uploads"),
                 bytes_max: size(t, "plugins.upload_bytes_max", 1_024..=COMPONENT_BYTES_MAX as u64),
@@ -115,6 +122,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
         idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
+        events_keep_days: whole_or_off(t, "events.keep_days", 1..=3_650),
         without_effect: Vec::new(),
     };
     tree.finish()?;
@@ -123,6 +131,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
 
 fn size(tree: &mut Tree, key: &str, range: std::ops::RangeInclusive<u64>) -> usize {
     usize::try_from(tree.whole(key, range)).unwrap_or(usize::MAX)
+}
+
+fn whole_or_off(tree: &mut Tree, key: &str, range: std::ops::RangeInclusive<u64>) -> Option<u32> {
+    Some(u32::try_from(tree.whole_or_off(key, range)?).unwrap_or(u32::MAX))
 }
 
 fn host(tree: &mut Tree) -> IpAddr {

@@ -1,4 +1,4 @@
-//! What a tenant may do how often, where its file says so in place of the gateway's own limits.
+//! What a tenant may do how often and how much of it is kept, where its file says so in place of the gateway's own limits.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ impl SendKind {
     }
 }
 
-/// What is left out is as the gateway's configuration says. All but the requests is of one device.
+/// What is left out is as the gateway's configuration says. What is per minute is of one device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Allowance {
@@ -57,6 +57,10 @@ pub struct Allowance {
     pub forward_per_minute: Option<Allowed>,
     /// Operations on groups.
     pub groups_per_minute: Option<Allowed>,
+    /// Streams of events that are open at once.
+    pub streams: Option<Allowed>,
+    /// Days that events are kept.
+    pub events_keep_days: Option<Allowed>,
 }
 
 impl Allowance {

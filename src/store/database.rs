@@ -6,7 +6,7 @@
 
 use super::wake::{Topic, Touched, Wakes};
 use super::{Result, StoreError};
-use crate::domain::ids::DeviceId;
+use crate::domain::ids::{DeviceId, TenantId};
 use crate::telemetry::metrics::Metrics;
 use rusqlite::Connection;
 use std::cell::RefCell;
@@ -45,6 +45,11 @@ impl Tx<'_> {
     /// Wakes who sends for this device after the commit.
     pub fn wake_outbox(&self, device: &DeviceId) {
         self.touched.borrow_mut().outbox(device);
+    }
+
+    /// Wakes who follows this tenant's log after the commit: something was told, or who may hear it has changed.
+    pub fn wake_log(&self, tenant: &TenantId) {
+        self.touched.borrow_mut().log(tenant);
     }
 }
 

@@ -296,6 +296,7 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: Uni
         params![tenant.as_str(), device.as_str(), now],
     )?;
     tx.wake(Topic::Devices);
+    tx.wake_log(tenant);
     Ok(())
 }
 

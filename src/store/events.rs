@@ -5,7 +5,7 @@ use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Dropped, Event, EventType, wanted};
 use crate::domain::ids::{DeliveryId, DeviceId, EventId, TenantId};
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 /// A row of the log. `seq` is the cursor; it follows commit order.
 #[derive(Debug, Clone)]
@@ -37,6 +37,16 @@ pub struct EventQuery {
     pub limit: u32,
 }
 
+/// A piece of the log for who follows it.
+#[derive(Debug, Clone)]
+pub struct EventPage {
+    pub rows: Vec<EventRow>,
+    /// Where to go on.
+    pub cursor: i64,
+    /// There may be more.
+    pub is_full: bool,
+}
+
 impl Store {
     pub async fn append_event(&self, event: Event) -> Result<()> {
         self.db.write(move |tx| append(tx, &event)).await
@@ -58,33 +68,106 @@ impl Store {
 
     pub async fn events(&self, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
         let tenant = tenant.clone();
+        self.db.read(move |conn| select(conn, &tenant, query)).await
+    }
+
+    /// The rows behind `query.after`, and where to go on: behind them, and behind all that the query passes over.
+    pub async fn follow_events(&self, tenant: &TenantId, query: EventQuery) -> Result<EventPage> {
+        let tenant = tenant.clone();
         self.db
             .read(move |conn| {
-                let types = vec!["?"; query.types.len()].join(", ");
-                let type_filter = if query.types.is_empty() { String::new() } else { format!("AND type IN ({types})") };
-                let order = if query.after.is_some() { "ASC" } else { "DESC" };
-                let told = if query.dropped { "NOT" } else { "" };
-                let device_filter = if query.device.is_some() { "device_id = ?" } else { "?  IS NULL" };
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM event_logs \
-                     WHERE tenant_id = ? AND {device_filter} AND seq > ? AND created_at >= ? AND created_at <= ? \
-                     AND dropped_by IS {told} NULL {type_filter} ORDER BY seq {order} LIMIT ?"
-                );
-                let mut values: Vec<rusqlite::types::Value> = vec![
-                    tenant.as_str().to_owned().into(),
-                    query.device.as_ref().map(|d| d.as_str().to_owned()).into(),
-                    query.after.unwrap_or(0).into(),
-                    query.since.unwrap_or(0).into(),
-                    query.until.unwrap_or(i64::MAX).into(),
-                ];
-                values.extend(query.types.into_iter().map(Into::into));
-                values.push(i64::from(query.limit).into());
-                let mut statement = conn.prepare_cached(&sql)?;
-                let rows = statement.query_map(params_from_iter(values), |row| Ok(read(row)))?;
-                rows.map(|row| row?).collect()
+                let (after, limit) = (query.after.unwrap_or(0), query.limit);
+                // Looked up before the rows: what is told in between is among them or is left for the next page.
+                let newest = newest(conn, &tenant)?;
+                let rows = select(conn, &tenant, EventQuery { after: Some(after), ..query })?;
+                let is_full = u32::try_from(rows.len()).unwrap_or(u32::MAX) >= limit;
+                let last = rows.last().map_or(after, |row| row.seq);
+                Ok(EventPage { cursor: if is_full { last } else { last.max(newest) }, rows, is_full })
             })
             .await
     }
+
+    /// The cursor behind everything that was told of this tenant so far.
+    pub async fn newest_event(&self, tenant: &TenantId) -> Result<i64> {
+        let tenant = tenant.clone();
+        self.db.read(move |conn| newest(conn, &tenant)).await
+    }
+
+    /// Forgets events of before this moment, oldest first, and says how many. One whose delivery is not done stays, and so
+    /// does one that is parked in the dead letter queue of a webhook that is there.
+    pub async fn forget_events(&self, tenant: &TenantId, before: UnixMs) -> Result<usize> {
+        let (mut after, mut forgotten) = (0, 0);
+        loop {
+            let tenant = tenant.clone();
+            let step = self.db.write(move |tx| forget_page(tx, &tenant, after, before)).await?;
+            forgotten += step.forgotten;
+            match step.go_on_behind {
+                Some(seq) => after = seq,
+                None => return Ok(forgotten),
+            }
+        }
+    }
+}
+
+/// Events looked at in one transaction of forgetting, so that other writers get their turn.
+const FORGET_ROWS_MAX: u32 = 1_000;
+
+struct Forgotten {
+    forgotten: usize,
+    /// Absent when the rest is too young.
+    go_on_behind: Option<i64>,
+}
+
+fn forget_page(tx: &Tx<'_>, tenant: &TenantId, after: i64, before: UnixMs) -> Result<Forgotten> {
+    // The log is in the order of telling, near enough to that of time: the first page whose end is young ends it.
+    let end: Option<(i64, UnixMs)> = tx
+        .prepare_cached(
+            "SELECT seq, created_at FROM (SELECT seq, created_at FROM event_logs WHERE tenant_id = ?1 AND seq > ?2 \
+             ORDER BY seq LIMIT ?3) ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row(params![tenant.as_str(), after, FORGET_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((last, last_at)) = end else { return Ok(Forgotten { forgotten: 0, go_on_behind: None }) };
+    let forgotten = tx
+        .prepare_cached(
+            "DELETE FROM event_logs WHERE tenant_id = ?1 AND seq > ?2 AND seq <= ?3 AND created_at < ?4 \
+             AND NOT EXISTS (SELECT 1 FROM webhooks AS w JOIN webhook_deliveries AS d \
+             ON d.webhook_id = w.id AND d.event_id = event_logs.id WHERE w.tenant_id = ?1 \
+             AND (d.status IN ('due', 'sending') OR (d.status = 'parked' AND w.deleted_at IS NULL)))",
+        )?
+        .execute(params![tenant.as_str(), after, last, before])?;
+    Ok(Forgotten { forgotten, go_on_behind: (last_at < before).then_some(last) })
+}
+
+fn newest(conn: &Connection, tenant: &TenantId) -> Result<i64> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq FROM event_logs WHERE tenant_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_row([tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn select(conn: &Connection, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
+    let types = vec!["?"; query.types.len()].join(", ");
+    let type_filter = if query.types.is_empty() { String::new() } else { format!("AND type IN ({types})") };
+    let order = if query.after.is_some() { "ASC" } else { "DESC" };
+    let told = if query.dropped { "NOT" } else { "" };
+    let device_filter = if query.device.is_some() { "device_id = ?" } else { "?  IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM event_logs \
+         WHERE tenant_id = ? AND {device_filter} AND seq > ? AND created_at >= ? AND created_at <= ? \
+         AND dropped_by IS {told} NULL {type_filter} ORDER BY seq {order} LIMIT ?"
+    );
+    let mut values: Vec<rusqlite::types::Value> = vec![
+        tenant.as_str().to_owned().into(),
+        query.device.as_ref().map(|d| d.as_str().to_owned()).into(),
+        query.after.unwrap_or(0).into(),
+        query.since.unwrap_or(0).into(),
+        query.until.unwrap_or(i64::MAX).into(),
+    ];
+    values.extend(query.types.into_iter().map(Into::into));
+    values.push(i64::from(query.limit).into());
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), |row| Ok(read(row)))?;
+    rows.map(|row| row?).collect()
 }
 
 impl Store {
@@ -166,7 +249,7 @@ pub(super) fn append_decided(tx: &Tx<'_>, event: &Event) -> Result<()> {
     if event.dropped.is_some() {
         return Ok(());
     }
-    tx.wake(Topic::Events);
+    tx.wake_log(&event.tenant);
     deliver(tx, event, seq)
 }
 

@@ -4,6 +4,7 @@ use super::{
     DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
     plugins, tenants,
 };
+use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, MediaId, TenantId};
 use rusqlite::{Connection, Params, Row, params};
@@ -125,6 +126,41 @@ impl Store {
                     });
                 }
                 Ok(files)
+            })
+            .await
+    }
+
+    /// Forgets events that are older than their tenant keeps them: its own days, or else these; none is for good.
+    pub async fn forget_old_events(&self, keep_days: Option<u32>) -> Result<usize> {
+        const DAY_MS: i64 = 86_400_000;
+        let now = self.clock.now_ms();
+        let mut forgotten = 0;
+        for (tenant, limits) in self.limits_of_tenants().await? {
+            let days = match limits.events_keep_days {
+                Some(Allowed::Off) => None,
+                Some(Allowed::Max(days)) => Some(days),
+                None => keep_days,
+            };
+            if let Some(days) = days {
+                forgotten += self.forget_events(&tenant, now.saturating_sub(i64::from(days) * DAY_MS)).await?;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Of all tenants, also those that are deleted.
+    async fn limits_of_tenants(&self) -> Result<Vec<(TenantId, Allowance)>> {
+        const CORRUPT: StoreError = StoreError::Corrupt { what: "a tenant row" };
+        self.db
+            .read(|conn| {
+                let mut statement = conn.prepare_cached("SELECT id, limits FROM tenants")?;
+                let mut rows = statement.query([])?;
+                let mut all = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let tenant = TenantId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?;
+                    all.push((tenant, tenants::limits(row.get(1)?)?));
+                }
+                Ok(all)
             })
             .await
     }

@@ -40,7 +40,7 @@ pub use database::Tx;
 pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
-pub use events::{EventQuery, EventRow};
+pub use events::{EventPage, EventQuery, EventRow};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
 pub use maintenance::{PluginFile, ResumableDevice, Totals};
 pub use media::{DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched};
@@ -56,11 +56,11 @@ pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
 pub use templates::TemplateRow;
 pub use tenant_files::{DeviceWrite, FileChange, TenantWrite, WebhookWrite};
 pub use tenants::{KEY_DAYS_DEFAULT, KeyOwner, MANAGED_BY_API, NewKey, TenantRow, TenantStatus};
-pub use wake::Topic;
+pub use wake::{Topic, Watch};
 pub use webhooks::{WebhookRow, WebhookSpec};
 
 use crate::domain::clock::Clock;
-use crate::domain::ids::DeviceId;
+use crate::domain::ids::{DeviceId, TenantId};
 use crate::vault::Vault;
 use std::sync::Arc;
 
@@ -117,13 +117,18 @@ impl Store {
     }
 
     /// Resolves after the next commit that touched `topic`, or at once if one happened since `watch` last resolved.
-    pub fn watch(&self, topic: Topic) -> wake::Watch {
+    pub fn watch(&self, topic: Topic) -> Watch {
         self.db.wakes().watch(topic)
     }
 
     /// As [`Store::watch`], for the messages of one device that are on their way out.
-    pub fn watch_outbox(&self, device: &DeviceId) -> wake::Watch {
+    pub fn watch_outbox(&self, device: &DeviceId) -> Watch {
         self.db.wakes().watch_outbox(device)
+    }
+
+    /// As [`Store::watch`], for one tenant's log: an event was told, or who may hear them has changed.
+    pub fn watch_log(&self, tenant: &TenantId) -> Watch {
+        self.db.wakes().watch_log(tenant)
     }
 
     /// Waits until everything submitted so far is on disk, then stops the threads.

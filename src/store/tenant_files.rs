@@ -125,6 +125,7 @@ fn write(
     if changed == 0 {
         return Err(MOVED);
     }
+    tx.wake_log(&tenant.id);
     // What a renamed file declares goes on under its new name.
     for table in ["devices", "webhooks", "plugins"] {
         tx.execute(

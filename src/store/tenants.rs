@@ -136,6 +136,7 @@ impl Store {
                     params![id.as_str(), status.as_str(), now],
                 )?;
                 tx.wake(Topic::Devices);
+                tx.wake_log(&id);
                 find(tx, &id)?.ok_or(StoreError::NotFound)
             })
             .await
@@ -158,6 +159,7 @@ impl Store {
                         "UPDATE api_keys SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL",
                         params![tenant.as_str(), now],
                     )?;
+                    tx.wake_log(&tenant);
                 }
                 insert_key(tx, &tenant, &key, now)
             })
@@ -233,6 +235,7 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
         params![id.as_str(), now],
     )?;
     tx.wake(Topic::Tenants);
+    tx.wake_log(id);
     Ok(())
 }
 
@@ -247,7 +250,7 @@ pub(super) fn find(conn: &Connection, id: &TenantId) -> Result<Option<TenantRow>
     conn.prepare_cached(&sql)?.query_row([id.as_str()], |row| Ok(read(row))).optional()?.transpose()
 }
 
-fn limits(text: Option<String>) -> Result<Allowance> {
+pub(super) fn limits(text: Option<String>) -> Result<Allowance> {
     text.map_or(Ok(Allowance::default()), |text| serde_json::from_str(&text).map_err(|_| CORRUPT))
 }
 

@@ -1,7 +1,8 @@
 //! Who waits for a commit. A wake carries nothing but the fact; the woken reads the store.
 
-use crate::domain::ids::DeviceId;
+use crate::domain::ids::{DeviceId, TenantId};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -10,7 +11,6 @@ use tokio::sync::watch;
 #[repr(u8)]
 pub enum Topic {
     Inbox,
-    Events,
     Deliveries,
     Devices,
     Plugins,
@@ -19,18 +19,21 @@ pub enum Topic {
     Tenants,
 }
 
-const TOPICS: usize = 7;
+const TOPICS: usize = 6;
 
 #[derive(Debug)]
 pub(super) struct Wakes {
     topics: [watch::Sender<u64>; TOPICS],
     /// One per device whose outbox somebody waits for: a thousand lanes must not wake for one message.
-    outboxes: Mutex<HashMap<DeviceId, watch::Sender<u64>>>,
+    outboxes: Keyed<DeviceId>,
+    /// One per tenant whose log somebody follows.
+    logs: Keyed<TenantId>,
 }
 
 impl Wakes {
     pub(super) fn new() -> Self {
-        Self { topics: std::array::from_fn(|_| watch::Sender::new(0)), outboxes: Mutex::default() }
+        let topics = std::array::from_fn(|_| watch::Sender::new(0));
+        Self { topics, outboxes: Keyed::new(), logs: Keyed::new() }
     }
 
     pub(super) fn fire(&self, touched: &Touched) {
@@ -39,16 +42,8 @@ impl Wakes {
                 sender.send_modify(|count| *count += 1);
             }
         }
-        if touched.outboxes.is_empty() {
-            return;
-        }
-        let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        for device in &touched.outboxes {
-            if outboxes.get(device).is_some_and(|sender| sender.send(0).is_err()) {
-                // Nobody waits for this device any more.
-                outboxes.remove(device);
-            }
-        }
+        self.outboxes.fire(&touched.outboxes);
+        self.logs.fire(&touched.logs);
     }
 
     pub(super) fn watch(&self, topic: Topic) -> Watch {
@@ -56,8 +51,39 @@ impl Wakes {
     }
 
     pub(super) fn watch_outbox(&self, device: &DeviceId) -> Watch {
-        let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        Watch(outboxes.entry(device.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe())
+        self.outboxes.watch(device)
+    }
+
+    pub(super) fn watch_log(&self, tenant: &TenantId) -> Watch {
+        self.logs.watch(tenant)
+    }
+}
+
+/// Waiters by what they wait for. Only what somebody waits for has an entry.
+#[derive(Debug)]
+struct Keyed<K>(Mutex<HashMap<K, watch::Sender<u64>>>);
+
+impl<K: Eq + Hash + Clone> Keyed<K> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    fn fire(&self, keys: &[K]) {
+        if keys.is_empty() {
+            return;
+        }
+        let mut waited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if waited.get(key).is_some_and(|sender| sender.send(0).is_err()) {
+                // Nobody waits for this one any more.
+                waited.remove(key);
+            }
+        }
+    }
+
+    fn watch(&self, key: &K) -> Watch {
+        let mut waited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Watch(waited.entry(key.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe())
     }
 }
 
@@ -66,6 +92,7 @@ impl Wakes {
 pub(super) struct Touched {
     topics: u8,
     outboxes: Vec<DeviceId>,
+    logs: Vec<TenantId>,
 }
 
 impl Touched {
@@ -79,8 +106,15 @@ impl Touched {
         }
     }
 
+    pub(super) fn log(&mut self, tenant: &TenantId) {
+        if !self.logs.contains(tenant) {
+            self.logs.push(tenant.clone());
+        }
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         self.topics |= other.topics;
+        other.logs.iter().for_each(|tenant| self.log(tenant));
         other.outboxes.iter().for_each(|device| self.outbox(device));
     }
 }

@@ -472,6 +472,8 @@ fn limits(limits: &Allowance) -> Value {
         "poll_per_minute": allowed(limits.poll_per_minute),
         "forward_per_minute": allowed(limits.forward_per_minute),
         "groups_per_minute": allowed(limits.groups_per_minute),
+        "streams": allowed(limits.streams),
+        "events_keep_days": allowed(limits.events_keep_days),
     })
 }
 

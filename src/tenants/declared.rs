@@ -28,6 +28,8 @@ const SECRETS_MAX: usize = 64;
 const HASH_DIGITS: usize = 64;
 const REQUESTS_MAX: u32 = 1_000_000;
 const WINDOW_S_MAX: u32 = 3_600;
+const STREAMS_MAX: u32 = 10_000;
+const KEEP_DAYS_MAX: u32 = 3_650;
 
 /// A tenant, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +99,7 @@ pub(super) enum Origin {
 
 const TENANT: [&str; 8] = ["name", "slug", "suspended", "devices", "webhooks", "plugins", "limits", "media"];
 const MEDIA: [&str; 2] = ["received", "keep_days"];
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 12] = [
     "requests",
     "requests_window_s",
     "text_per_minute",
@@ -108,6 +110,8 @@ const LIMITS: [&str; 10] = [
     "poll_per_minute",
     "forward_per_minute",
     "groups_per_minute",
+    "streams",
+    "events_keep_days",
 ];
 const DEVICE: [&str; 2] = ["slug", "label"];
 const WEBHOOK: [&str; 13] = [
@@ -233,6 +237,8 @@ fn limits(root: &Section<'_>) -> Allowance {
         poll_per_minute: limits.allowed("poll_per_minute", 1..=REQUESTS_MAX),
         forward_per_minute: limits.allowed("forward_per_minute", 1..=REQUESTS_MAX),
         groups_per_minute: limits.allowed("groups_per_minute", 1..=REQUESTS_MAX),
+        streams: limits.allowed("streams", 1..=STREAMS_MAX),
+        events_keep_days: limits.allowed("events_keep_days", 1..=KEEP_DAYS_MAX),
     }
 }
 
@@ -439,16 +445,19 @@ pub(super) mod tests {
     "#;
 
     #[test]
-    fn every_window_of_a_device_can_be_set_by_a_file() {
+    fn every_limit_can_be_set_by_a_file() {
         let keys = SendKind::ALL.map(SendKind::key);
         let lines: String = keys.iter().map(|key| format!("{key} = 7\n")).collect();
 
-        let declared = declare(&format!("name = \"Acme\"\n[limits]\n{lines}groups_per_minute = 8\n")).expect("reads");
+        let more = "groups_per_minute = 8\nstreams = 9\nevents_keep_days = \"off\"\n";
+        let declared = declare(&format!("name = \"Acme\"\n[limits]\n{lines}{more}")).expect("reads");
 
         for kind in SendKind::ALL {
             assert_eq!(declared.limits.of(kind), Some(Allowed::Max(7)), "{}", kind.key());
         }
         assert_eq!(declared.limits.groups_per_minute, Some(Allowed::Max(8)));
+        assert_eq!(declared.limits.streams, Some(Allowed::Max(9)));
+        assert_eq!(declared.limits.events_keep_days, Some(Allowed::Off));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(in crate::api) struct Wanted {
     /// What `X-Next-Cursor` gave, or 0 for the beginning; then oldest first.
     #[param(value_type = Option<u64>)]
     cursor: Option<String>,
-    /// The name of an event, or `message.status`.
+    /// The name of an event, or `message.status`; several with commas between them.
     r#type: Option<String>,
     /// `true` for events that plugins dropped, in place of those that were told.
     #[param(value_type = Option<bool>)]
@@ -48,19 +48,8 @@ impl Wanted {
             Some(Some(moment)) => Ok(Some(moment)),
             Some(None) => Err(ApiError::field(name, "must be unix seconds, or a date such as 2026-01-31")),
         };
-        let cursor = match self.cursor.as_deref().map(str::parse::<i64>) {
-            None => None,
-            Some(Ok(cursor)) if cursor >= 0 => Some(cursor),
-            Some(_) => return Err(ApiError::field("cursor", "must be what X-Next-Cursor gave, or 0")),
-        };
-        let types = match self.r#type.as_deref() {
-            None => Vec::new(),
-            Some(name) => {
-                let known = Subscription::parse(name);
-                let known = known.ok_or_else(|| ApiError::field("type", "is not the name of an event"))?;
-                known.types().iter().map(|type_| type_.as_str().to_owned()).collect()
-            }
-        };
+        let cursor = cursor("cursor", self.cursor.as_deref())?;
+        let types = types(self.r#type.as_deref())?;
         let dropped = match self.dropped.as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -77,6 +66,34 @@ impl Wanted {
         })
     }
 }
+
+pub(super) fn cursor(name: &str, text: Option<&str>) -> Result<Option<i64>, ApiError> {
+    match text.map(str::parse::<i64>) {
+        None => Ok(None),
+        Some(Ok(cursor)) if cursor >= 0 => Ok(Some(cursor)),
+        Some(_) => {
+            Err(ApiError::field(name, "must be what X-Next-Cursor or the id of an event in a stream gave, or 0"))
+        }
+    }
+}
+
+/// The public names that are asked for; none means all.
+pub(super) fn types(text: Option<&str>) -> Result<Vec<String>, ApiError> {
+    let mut types = Vec::new();
+    for name in text.into_iter().flat_map(|text| text.split(',')) {
+        let known = Subscription::parse(name.trim()).ok_or_else(|| {
+            let shown: String = name.trim().chars().take(NAME_CHARS_SHOWN).collect();
+            ApiError::field("type", format!("{shown:?} is not the name of an event"))
+        })?;
+        types.extend(known.types().iter().map(|type_| type_.as_str().to_owned()));
+    }
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
+}
+
+/// Of a name that is no event's, in the error.
+const NAME_CHARS_SHOWN: usize = 50;
 
 /// Something that happened.
 #[derive(Serialize, ToSchema)]

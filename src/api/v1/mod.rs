@@ -1,7 +1,9 @@
 //! What a tenant does, with its key.
 
 pub(super) mod account;
+pub(super) mod chat_socket;
 pub(super) mod devices;
+pub(super) mod event_stream;
 pub(super) mod events;
 pub(super) mod groups;
 pub(super) mod lifecycle;

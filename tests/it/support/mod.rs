@@ -3,12 +3,17 @@
 
 mod alone;
 mod files;
+mod own;
+mod schemas;
 mod shared;
 
 pub use alone::{alone, resident_mib};
 pub use files::{form, png, sha256};
+pub use own::{Own, own, own_with};
+pub use schemas::problems;
 pub use shared::{database, tenant};
 
+use schemas::Told;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
@@ -28,6 +33,8 @@ pub fn text(value: &Value) -> String {
 pub struct Tenant {
     pub info: Value,
     pub http: reqwest::Client,
+    /// What was told of it is held against the schemas in the end.
+    _told: Option<Told>,
 }
 
 /// `rijan sandbox --json`, killed when dropped. Acts for its demo tenant.
@@ -71,7 +78,8 @@ impl Gateway {
             let log = std::fs::read_to_string(data.join("gateway.log")).unwrap_or_default();
             panic!("the sandbox printed {line:?} ({error}); its log:\n{log}")
         });
-        Self { child, tenant: Tenant { info, http: http() } }
+        let told = Told { database: data.join("rijan.db"), tenant: None };
+        Self { child, tenant: Tenant { info, http: http(), _told: Some(told) } }
     }
 
     /// SIGKILL: no goodbye, no flush.

@@ -1,6 +1,7 @@
 //! One gateway and one simulator for every test that only talks to the API. They run in this process, on threads of their
 //! own, because a test's runtime ends with its test; nothing is left behind when the process ends but its folder.
 
+use super::schemas::Told;
 use super::{Phones, Tenant, answer, http, simulator, text};
 use crate::guests::guests;
 use rijan::app::App;
@@ -52,9 +53,12 @@ pub async fn tenant() -> Tenant {
             "contactPhone": contact,
         }),
         http: http(),
+        _told: None,
     };
     let (_, made) = answer(tenant.admin("POST", "/admin/tenants").json(&json!({ "name": "Shop" }))).await;
     tenant.info["tenantId"] = made["data"]["tenant"]["id"].clone();
+    let id = Some(text(&made["data"]["tenant"]["id"]));
+    tenant._told = Some(Told { database: database(), tenant: id });
     tenant.info["apiKey"] = made["data"]["api_key"].clone();
     let id = tenant.link(&text(&tenant.info["devicePhone"])).await;
     tenant.info["deviceId"] = id.into();
