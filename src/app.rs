@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::egress::Egress;
 use crate::plugins::{self, EngineError, Plugins};
-use crate::store::{OpenError, Store};
+use crate::store::{Keep, OpenError, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::{self, FolderError, Ground, Tenants};
@@ -119,7 +119,7 @@ impl App {
                 move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
-                let keep = settings.idempotency_keep;
+                let keep = api.settings.keep;
                 move |stop| clean(store.clone(), keep, stop)
             }),
             supervisor.keep("leases", move |stop| {
@@ -180,14 +180,10 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, keep: Duration, stop: CancellationToken) {
+async fn clean(store: Store, keep: Keep, stop: CancellationToken) {
     loop {
-        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-        if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
-            tracing::error!(%error, "old idempotency keys were not forgotten");
-        }
-        if let Err(error) = store.sweep_plugins().await {
-            tracing::error!(%error, "what plugins kept too long was not forgotten");
+        if let Err(error) = store.sweep(keep).await {
+            tracing::error!(%error, "what has had its time was not forgotten");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -9,11 +9,13 @@
 
 mod audit;
 mod database;
+mod dead_letters;
 mod deliveries;
 mod device_locks;
 mod devices;
 mod events;
 mod inbox;
+mod keys;
 mod maintenance;
 mod migrations;
 mod open;
@@ -29,16 +31,19 @@ mod templates;
 mod tenant_files;
 mod tenants;
 mod wake;
+mod webhook_figures;
 mod webhooks;
 
-pub use audit::{AuditEntry, AuditRow};
+pub use audit::{AuditEntry, AuditQuery, AuditRow};
 pub use database::Tx;
-pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
+pub use dead_letters::{DEAD_LETTERS_AT_ONCE_MAX, DeadLetter, LetterChoice};
+pub use deliveries::{AttemptEnd, AttemptRow, DeliveryQuery, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
-pub use maintenance::{PluginFile, ResumableDevice, Totals};
+pub use keys::{KEYS_PER_TENANT_MAX, KeyRow, Succession, USE_NOTED_EVERY_MS};
+pub use maintenance::{Backlog, Holdings, Keep, MessageFigures, PluginFile, ResumableDevice, Span, Swept, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
 pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
@@ -51,6 +56,7 @@ pub use templates::TemplateRow;
 pub use tenant_files::{DeviceWrite, FileChange, TenantWrite, WebhookWrite};
 pub use tenants::{KEY_DAYS_DEFAULT, KeyOwner, MANAGED_BY_API, NewKey, TenantRow, TenantStatus};
 pub use wake::Topic;
+pub use webhook_figures::WebhookFigures;
 pub use webhooks::{WebhookRow, WebhookSpec};
 
 use crate::domain::clock::Clock;

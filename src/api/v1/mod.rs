@@ -1,9 +1,11 @@
 //! What a tenant does, with its key.
 
 pub(super) mod account;
+pub(super) mod debug;
 pub(super) mod devices;
 pub(super) mod events;
 pub(super) mod groups;
+pub(super) mod keys;
 pub(super) mod lifecycle;
 pub(super) mod messages;
 pub(super) mod pairing;

@@ -2,13 +2,16 @@
 
 mod account;
 mod changes;
+mod deliveries;
 mod documentation;
 mod errors;
 mod foreign;
 mod groups;
+mod keys;
 mod kinds;
 mod limits;
 mod messages;
 mod more_kinds;
+mod operator;
 mod polls;
 mod webhooks;

@@ -2,9 +2,11 @@
 //! the API, a tenant of their own on a gateway that they share.
 
 mod alone;
+mod receiver;
 mod shared;
 
 pub use alone::{alone, resident_mib};
+pub use receiver::Receiver;
 pub use shared::{database, tenant};
 
 use serde_json::{Value, json};
