@@ -6,7 +6,7 @@ use crate::domain::clock::Clock;
 use crate::egress::Egress;
 use crate::media::{KeepError, Media};
 use crate::plugins::{self, EngineError, Plugins};
-use crate::store::{OpenError, Store, Topic};
+use crate::store::{Keep, OpenError, Store, Topic};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::{self, FolderError, Ground, Tenants};
@@ -132,7 +132,7 @@ impl App {
                 move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
-                let (keep, events_keep_days) = (settings.idempotency_keep, settings.events_keep_days);
+                let (keep, events_keep_days) = (api.settings.keep, settings.events_keep_days);
                 move |stop| clean(store.clone(), media.clone(), keep, events_keep_days, stop)
             }),
             supervisor.keep("leases", move |stop| {
@@ -194,15 +194,11 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, media: Media, keep: Duration, events_keep_days: Option<u32>, stop: CancellationToken) {
+async fn clean(store: Store, media: Media, keep: Keep, events_keep_days: Option<u32>, stop: CancellationToken) {
     let mut deleted = store.watch(Topic::Tenants);
     loop {
-        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-        if let Err(error) = store.forget_idempotency_keys(store.clock().now_ms().saturating_sub(keep_ms)).await {
-            tracing::error!(%error, "old idempotency keys were not forgotten");
-        }
-        if let Err(error) = store.sweep_plugins().await {
-            tracing::error!(%error, "what plugins kept too long was not forgotten");
+        if let Err(error) = store.sweep(keep).await {
+            tracing::error!(%error, "what has had its time was not forgotten");
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");

@@ -3,13 +3,15 @@
 
 use super::error::ApiError;
 use super::extract::{Path, Query};
-use super::{Api, limits, request};
+use super::{Api, keys, limits, request};
 use crate::domain::allowance::Allowance;
-use crate::domain::ids::{DeviceId, KeyId, TenantId, WebhookId};
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::{DeliveryId, DeviceId, KeyId, TenantId, WebhookId};
 use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
 use crate::store::{
-    AuditEntry, DeviceRow, KeyOwner, MANAGED_BY_API, PluginRow, StoreError, TemplateRow, TenantStatus, WebhookRow,
+    AuditEntry, DeliveryRow, DeviceRow, KeyOwner, KeyRow, MANAGED_BY_API, PluginRow, StoreError, TemplateRow,
+    TenantStatus, USE_NOTED_EVERY_MS, WebhookRow,
 };
 use crate::vault::api_key;
 use crate::whatsapp::Account;
@@ -18,6 +20,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 /// What an API key must be allowed to do. `manage` includes `send`, and `send` includes `read`.
 pub(super) trait Scope: Send + Sync {
@@ -81,11 +84,17 @@ impl<S: Scope> Tenant<S> {
         let owner = match owner {
             Ok(owner) => owner,
             Err(why @ ApiError::InvalidApiKey) => {
-                return Err(refused(api, "tenant.auth.failed", user_agent, why).await);
+                return Err(refused(api, None, "tenant.auth.failed", user_agent, why).await);
             }
             Err(why) => return Err(why),
         };
+        if !taken_from_here(&owner) {
+            let why = ApiError::Forbidden("the API key is not taken from this address");
+            return Err(refused(api, Some(owner.tenant), "tenant.auth.failed", user_agent, why).await);
+        }
+        let now = api.store.clock().now_ms();
         api.limits.charge_own(limits::Key::Tenant(owner.tenant.clone()), &owner.limits)?;
+        note_use(api, &owner, now);
         if !owner.scopes.iter().any(|own| S::ENOUGH.contains(&own.as_str())) {
             return Err(ApiError::MissingScope(S::NAME));
         }
@@ -136,6 +145,42 @@ impl<S: Scope> FromRequestParts<Api> for Tenant<S> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         Self::enter(api, presented_key(&parts.headers), user_agent(&parts.headers)).await
+    }
+}
+
+/// Whether the key is taken from the address that the request came from.
+fn taken_from_here(owner: &KeyOwner) -> bool {
+    let address: Option<IpAddr> = request::client_address().and_then(|text| text.parse().ok());
+    let known = |address: IpAddr| owner.allowed_ips.iter().any(|network| network.contains(&address.to_canonical()));
+    owner.allowed_ips.is_empty() || address.is_some_and(known)
+}
+
+/// Beside the request, which does not wait for it: a note that is lost is made with the next request.
+fn note_use(api: &Api, owner: &KeyOwner, now: UnixMs) {
+    if owner.last_used_at.is_some_and(|at| now - at < USE_NOTED_EVERY_MS) {
+        return;
+    }
+    let (store, tenant, key) = (api.store.clone(), owner.tenant.clone(), owner.key.clone());
+    tokio::spawn(async move {
+        if let Err(error) = store.note_key_use(&tenant, &key).await {
+            tracing::warn!(%key, %error, "the use of an API key was not noted");
+        }
+    });
+}
+
+/// An API key of the caller's tenant, named by `{key}` in the path.
+pub(super) struct OwnKey<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: KeyRow,
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnKey<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let row = keys::named(api, &tenant.id, &name_in_path(parts, "key").await?).await?;
+        Ok(Self { tenant, row })
     }
 }
 
@@ -224,6 +269,24 @@ impl<S: Scope> FromRequestParts<Api> for OwnWebhook<S> {
     }
 }
 
+/// A delivery to a webhook of the caller's, named by `{delivery}` in the path.
+pub(super) struct OwnDelivery<S> {
+    pub(super) tenant: Tenant<S>,
+    pub(super) row: DeliveryRow,
+}
+
+impl<S: Scope> FromRequestParts<Api> for OwnDelivery<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let tenant = Tenant::from_request_parts(parts, api).await?;
+        let id = DeliveryId::parse(&name_in_path(parts, "delivery").await?);
+        let id = id.map_err(|_| ApiError::NotFound("delivery"))?;
+        let row = api.store.delivery(&tenant.id, &id).await.map_err(no_delivery)?;
+        Ok(Self { tenant, row })
+    }
+}
+
 /// A template of the caller's, named by `{template}` in the path: its id or its name.
 pub(super) struct OwnTemplate<S> {
     pub(super) tenant: Tenant<S>,
@@ -308,6 +371,13 @@ pub(super) fn no_template(error: StoreError) -> ApiError {
     }
 }
 
+pub(super) fn no_delivery(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::NotFound("delivery"),
+        other => other.into(),
+    }
+}
+
 pub(super) fn no_webhook(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::NotFound("webhook"),
@@ -317,11 +387,18 @@ pub(super) fn no_webhook(error: StoreError) -> ApiError {
 
 /// A key that opened nothing: counted against the address it came from, and written down. Past the limit of failures
 /// nothing is written, so that guessing costs the guesser more than us.
-async fn refused(api: &Api, action: &'static str, user_agent: Option<String>, why: ApiError) -> ApiError {
+async fn refused(
+    api: &Api,
+    tenant: Option<TenantId>,
+    action: &'static str,
+    user_agent: Option<String>,
+    why: ApiError,
+) -> ApiError {
     if let Err(limited) = api.limits.charge(limits::Key::FailedAuth(request::client_address())) {
         return limited;
     }
     let entry = AuditEntry {
+        tenant,
         actor: "unknown".to_owned(),
         action,
         ip_address: request::client_address(),
@@ -379,7 +456,7 @@ impl FromRequestParts<Api> for Admin {
         if given.to_str().is_ok_and(|password| api_key::is_master(password, &api.settings.master_key)) {
             return Ok(Self { user_agent });
         }
-        Err(refused(api, "admin.auth.failed", user_agent, ApiError::InvalidMasterKey).await)
+        Err(refused(api, None, "admin.auth.failed", user_agent, ApiError::InvalidMasterKey).await)
     }
 }
 

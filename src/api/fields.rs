@@ -2,6 +2,7 @@
 //! Fields that are not known are ignored: existing clients send more than we read.
 
 use super::error::{ApiError, FieldError};
+use super::parameters::Parameters;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
@@ -103,6 +104,13 @@ impl Fields {
 
     pub(super) fn take_in(&mut self, inner: Self) {
         self.errors.extend(inner.errors);
+    }
+
+    /// What was found wrong with texts that were read as parameters are.
+    pub(super) fn take_parameters(&mut self, parameters: Parameters) {
+        for (name, message) in parameters.into_wrong() {
+            self.wrong(&name, message);
+        }
     }
 
     /// An object of which every key has a default; each one that does not read is named.

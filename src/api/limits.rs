@@ -32,6 +32,8 @@ pub struct LimitSettings {
     pub sent: BTreeMap<SendKind, Limit>,
     /// Operations of one device on groups.
     pub groups: Option<Limit>,
+    /// Codes asked for to link one device.
+    pub pairing: Option<Limit>,
 }
 
 /// Who is charged for what.
@@ -41,8 +43,8 @@ pub(super) enum Key {
     Public(Option<String>),
     FailedAuth(Option<String>),
     Sent(SendKind, DeviceId),
-    #[allow(dead_code, reason = "the operations on groups charge it")]
     Groups(DeviceId),
+    Pairing(DeviceId),
 }
 
 /// How a window stands, for the headers.
@@ -52,6 +54,37 @@ pub struct Standing {
     pub(super) remaining: u32,
     /// Seconds until the window is empty again, or for a rejected request until it would be accepted.
     pub(super) reset_s: u64,
+}
+
+/// A window with something in it, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Charged {
+    pub(super) key: String,
+    pub(super) count: usize,
+    /// Seconds until nothing is left in it.
+    pub(super) reset_s: u64,
+}
+
+impl Key {
+    fn shown(&self) -> String {
+        let address = |address: &Option<String>| address.clone().unwrap_or_else(|| "unknown".to_owned());
+        match self {
+            Self::Tenant(tenant) => format!("tenant:{tenant}"),
+            Self::Public(from) => format!("public:{}", address(from)),
+            Self::FailedAuth(from) => format!("failed_auth:{}", address(from)),
+            Self::Sent(kind, device) => format!("{}:{device}", kind.key()),
+            Self::Groups(device) => format!("groups_per_minute:{device}"),
+            Self::Pairing(device) => format!("pairing_per_minute:{device}"),
+        }
+    }
+
+    fn is_of(&self, tenant: Option<&TenantId>, devices: &[DeviceId]) -> bool {
+        match self {
+            Self::Tenant(of) => tenant == Some(of),
+            Self::Sent(_, device) | Self::Groups(device) | Self::Pairing(device) => devices.contains(device),
+            Self::Public(_) | Self::FailedAuth(_) => false,
+        }
+    }
 }
 
 /// Windows at once; beyond it those that are empty are forgotten, and then the limit is not kept for newcomers.
@@ -94,16 +127,57 @@ impl Limits {
         }
     }
 
+    /// Windows with something in them, the fullest first.
+    pub(super) fn standings(&self) -> Vec<Charged> {
+        let now = self.clock.now_ms();
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut standings: Vec<Charged> = windows
+            .iter()
+            .filter_map(|(key, charges)| {
+                // A tenant's own window may be another one; its requests are shown by the general length.
+                let length = self.general(key).map_or(MINUTE_MS, |limit| millis(limit.window));
+                let count = charges.iter().filter(|at| now - **at < length).count();
+                let last = charges.back()?;
+                let reset_s = u64::try_from((last + length - now).max(0)).unwrap_or(0).div_ceil(1_000);
+                (count > 0).then(|| Charged { key: key.shown(), count, reset_s })
+            })
+            .collect();
+        standings.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+        standings
+    }
+
+    /// Empties the windows of a tenant, and those of these devices.
+    pub(super) fn reset(&self, tenant: Option<&TenantId>, devices: &[DeviceId]) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.retain(|key, _| !key.is_of(tenant, devices));
+    }
+
+    pub(super) fn reset_all(&self) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// As the gateway's configuration says.
+    fn general(&self, key: &Key) -> Option<Limit> {
+        match key {
+            Key::Tenant(_) => self.settings.tenant,
+            Key::Public(_) => self.settings.public,
+            Key::FailedAuth(_) => self.settings.failed_auth,
+            Key::Sent(kind, _) => self.settings.sent.get(kind).copied(),
+            Key::Groups(_) => self.settings.groups,
+            Key::Pairing(_) => self.settings.pairing,
+        }
+    }
+
     fn enter(&self, key: &Key, own: &Allowance, charge: bool) -> Result<(), ApiError> {
+        let general = self.general(key);
         let limit = match key {
             Key::Tenant(_) => {
                 let window = own.requests_window_s.map(|seconds| Duration::from_secs(seconds.into()));
-                overruled(self.settings.tenant, own.requests, window)
+                overruled(general, own.requests, window)
             }
-            Key::Public(_) => self.settings.public,
-            Key::FailedAuth(_) => self.settings.failed_auth,
-            Key::Sent(kind, _) => overruled(self.settings.sent.get(kind).copied(), own.of(*kind), None),
-            Key::Groups(_) => overruled(self.settings.groups, own.groups_per_minute, None),
+            Key::Public(_) | Key::FailedAuth(_) | Key::Pairing(_) => general,
+            Key::Sent(kind, _) => overruled(general, own.of(*kind), None),
+            Key::Groups(_) => overruled(general, own.groups_per_minute, None),
         };
         let Some(limit) = limit else { return Ok(()) };
         let now = self.clock.now_ms();
@@ -123,6 +197,12 @@ impl Limits {
         }
         if accepted { Ok(()) } else { Err(ApiError::RateLimited(standing)) }
     }
+}
+
+const MINUTE_MS: i64 = 60_000;
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A window that a tenant's file does not name is the gateway's, or a minute where that has none.

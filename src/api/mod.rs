@@ -12,8 +12,10 @@ pub mod error;
 mod extract;
 mod fields;
 mod health;
+mod keys;
 mod limits;
 mod openapi;
+mod parameters;
 mod request;
 mod router;
 mod serve;
@@ -29,8 +31,8 @@ use crate::domain::secret::Secret;
 use crate::egress::Egress;
 use crate::media::Media;
 use crate::plugins::Plugins;
-use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::{Keep, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Tenants;
@@ -84,6 +86,8 @@ pub struct ApiSettings {
     pub limits: LimitSettings,
     pub streams: StreamSettings,
     pub uploads: UploadSettings,
+    /// How long what is done is remembered.
+    pub keep: Keep,
 }
 
 /// Components that tenants bring.

@@ -16,7 +16,7 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("Messages", "Sending, and what became of it."),
     ("Media", "Files: brought to be sent, or received."),
     ("Devices", "Linked WhatsApp accounts."),
@@ -26,6 +26,7 @@ const TAGS: [(&str, &str); 12] = [
     ("Account", "What a linked account shows of itself and lets others do: presence, privacy, profile, calls."),
     ("Events", "What happened."),
     ("Webhooks", "Being told what happened."),
+    ("Keys", "The API keys of the tenant, with a key that may manage."),
     ("Plugins", "What stands between: components that see events and messages on their way."),
     ("Admin", "Tenants and their devices, as the operator makes them."),
     ("Public", "No key is asked for."),

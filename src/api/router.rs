@@ -18,8 +18,20 @@ fn administration() -> OpenApiRouter<Api> {
         .routes(routes!(admin::tenants::suspend))
         .routes(routes!(admin::tenants::activate))
         .routes(routes!(admin::tenants::regenerate_key))
+        .routes(routes!(admin::keys::create, admin::keys::list))
+        .routes(routes!(admin::keys::rotate))
+        .routes(routes!(admin::keys::revoke))
         .routes(routes!(admin::devices::create))
         .routes(routes!(admin::devices::delete))
+        .routes(routes!(admin::overview::usage))
+        .routes(routes!(admin::overview::devices))
+        .routes(routes!(admin::overview::health))
+        .routes(routes!(admin::overview::metrics))
+        .routes(routes!(admin::overview::messages))
+        .routes(routes!(admin::upkeep::rate_limits))
+        .routes(routes!(admin::upkeep::reset_rate_limits))
+        .routes(routes!(admin::upkeep::clean_up))
+        .routes(routes!(admin::upkeep::dead_letters))
         .routes(routes!(admin::audit::list))
         .routes(routes!(admin::plugins::list))
         .routes(routes!(admin::config::plan))
@@ -29,11 +41,15 @@ fn administration() -> OpenApiRouter<Api> {
 /// What a tenant does, below /v1.
 fn tenants() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(v1::keys::create, v1::keys::list))
+        .routes(routes!(v1::keys::rotate))
+        .routes(routes!(v1::keys::revoke))
         .routes(routes!(v1::devices::list))
         .routes(routes!(v1::devices::sessions))
         .routes(routes!(v1::devices::read))
         .routes(routes!(v1::devices::health))
         .routes(routes!(v1::devices::session))
+        .routes(routes!(v1::debug::protocol))
         .routes(routes!(v1::lifecycle::start))
         .routes(routes!(v1::lifecycle::stop))
         .routes(routes!(v1::lifecycle::logout))
@@ -63,7 +79,17 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::templates::read, v1::templates::replace, v1::templates::delete))
         .routes(routes!(v1::webhooks::create, v1::webhooks::list))
         .routes(routes!(v1::webhooks::read, v1::webhooks::replace, v1::webhooks::delete))
-        .routes(routes!(v1::webhooks::deliveries))
+        .routes(routes!(v1::webhooks::trial::test))
+        .routes(routes!(v1::webhooks::secret::rotate))
+        .routes(routes!(v1::webhooks::stats::read))
+        .routes(routes!(v1::webhooks::deliveries::list))
+        .routes(routes!(v1::webhooks::deliveries::read))
+        .routes(routes!(v1::webhooks::deliveries::retry))
+        .routes(routes!(
+            v1::webhooks::dead_letters::list,
+            v1::webhooks::dead_letters::replay,
+            v1::webhooks::dead_letters::delete
+        ))
         .routes(
             routes!(v1::plugins::list, v1::plugins::install).layer(DefaultBodyLimit::max(v1::plugins::FORM_BYTES_MAX)),
         )

@@ -57,7 +57,13 @@ impl Stage {
 
     pub(super) async fn new_tenant(&self) -> anyhow::Result<TenantId> {
         let tenant = TenantId::generate();
-        let key = NewKey { name: "stage".into(), hash: tenant.to_string(), scopes: vec![], expires_at: i64::MAX };
+        let key = NewKey {
+            name: "stage".into(),
+            hash: tenant.to_string(),
+            scopes: vec![],
+            allowed_ips: vec![],
+            expires_at: i64::MAX,
+        };
         self.store.create_tenant(tenant.clone(), "Stage", key).await?;
         Ok(tenant)
     }

@@ -19,7 +19,7 @@ use tree::{Layer, Tree};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The older environment names, and the keys they set.
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 11] = [
     ("MASTER_KEY", "master_key"),
     ("INSTANCE_ID", "instance_id"),
     ("HOST", "server.host"),
@@ -30,10 +30,10 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("TIMEZONE", "log.timezone"),
     ("RATE_LIMIT_MAX", "limits.tenant"),
     ("RATE_LIMIT_WINDOW", "limits.tenant_window_s"),
+    ("DEBUG_PROTOCOL_TAP", "debug.protocol_tap"),
 ];
 /// Older names that an operator may still set and that do nothing yet; said at the start, rather than passed over.
-const WITHOUT_EFFECT: [&str; 4] =
-    ["DEBUG_PROTOCOL_TAP", "SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_TRACES_SAMPLE_RATE"];
+const WITHOUT_EFFECT: [&str; 3] = ["SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_TRACES_SAMPLE_RATE"];
 const PREFIX: &str = "RIJAN__";
 
 /// Where settings come from, lowest layer first. Not `Debug`: the environment holds the master key.

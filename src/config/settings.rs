@@ -8,7 +8,7 @@ use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
 use crate::media::MediaSettings;
 use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
-use crate::store::StoreSettings;
+use crate::store::{Keep, StoreSettings};
 use crate::telemetry::logs::{Format, LogSettings};
 use crate::tenants::TenantsSettings;
 use crate::webhooks::DeliverySettings;
@@ -35,7 +35,6 @@ pub struct Settings {
     pub media: MediaSettings,
     pub plugins: EngineSettings,
     pub tenants: TenantsSettings,
-    pub idempotency_keep: Duration,
     /// `None` keeps events for good.
     pub events_keep_days: Option<u32>,
     /// Environment variables that are set and do nothing in this version.
@@ -74,6 +73,10 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
                 allowed: t.flag("plugins.uploads"),
                 bytes_max: size(t, "plugins.upload_bytes_max", 1_024..=COMPONENT_BYTES_MAX as u64),
             },
+            keep: Keep {
+                idempotency_keys: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
+                deliveries: Duration::from_secs(86_400 * t.whole("webhooks.keep_days", 1..=3_650)),
+            },
         },
         serve: ServeSettings {
             connections_max: size(t, "server.connections_max", 1..=1_000_000),
@@ -101,6 +104,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             ack_timeout: t.seconds("whatsapp.ack_timeout_s", 0.1..=300.0),
             connect_attempts_max: u32::try_from(t.whole("whatsapp.connect_attempts_max", 0..=1_000_000)).unwrap_or(0),
             start_stagger: Duration::from_millis(t.whole("whatsapp.start_stagger_ms", 0..=60_000)),
+            protocol_tap: t.flag("debug.protocol_tap"),
             simulator: simulator(t),
         },
         webhooks: DeliverySettings {
@@ -121,7 +125,6 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             folder: PathBuf::from(t.text("tenants.folder")),
             plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
-        idempotency_keep: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
         events_keep_days: whole_or_off(t, "events.keep_days", 1..=3_650),
         without_effect: Vec::new(),
     };
@@ -238,6 +241,7 @@ fn limits(tree: &mut Tree) -> LimitSettings {
             .filter_map(|kind| Some((kind, limit(&format!("limits.{}", kind.key()), MINUTE)?)))
             .collect(),
         groups: limit("limits.groups_per_minute", MINUTE),
+        pairing: limit("limits.pairing_per_minute", MINUTE),
     }
 }
 
@@ -350,12 +354,13 @@ mod tests {
             ("RATE_LIMIT_MAX", "off"),
             ("RIJAN__LIMITS__POLL_PER_MINUTE", "off"),
             ("TIMEZONE", "Asia/Jakarta"),
+            ("DEBUG_PROTOCOL_TAP", "1"),
         ]))
         .expect("loads");
 
         assert_eq!(settings.store.instance_id.as_deref(), Some("true"));
         assert_eq!(settings.whatsapp.version, (2, 3000, 5));
-        assert!(!settings.api.queue_while_offline);
+        assert!(!settings.api.queue_while_offline && settings.whatsapp.protocol_tap);
         assert_eq!(settings.api.limits.tenant, None);
         assert_eq!(settings.api.limits.sent.get(&SendKind::Poll), None);
     }

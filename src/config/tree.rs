@@ -137,7 +137,12 @@ impl Tree {
 
     pub(super) fn flag(&mut self, key: &str) -> bool {
         let flag = self.figment.find_value(key).ok().and_then(|value| match value {
-            Value::String(_, text) => text.trim().parse().ok(),
+            // As older environments write it.
+            Value::String(_, text) => match text.trim() {
+                "1" => Some(true),
+                "0" => Some(false),
+                text => text.parse().ok(),
+            },
             value => value.to_bool(),
         });
         match flag {

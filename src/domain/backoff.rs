@@ -19,6 +19,21 @@ impl Backoff {
         cap: Duration::from_secs(3_600),
         jitter: 0.1,
     };
+    /// A webhook's long schedule: nine waits make 71 hours.
+    pub const DELIVERY_LONG: Self = Self {
+        steps: &[
+            Duration::from_secs(5),
+            Duration::from_secs(5 * 60),
+            Duration::from_secs(30 * 60),
+            Duration::from_secs(2 * 3_600),
+            Duration::from_secs(5 * 3_600),
+            Duration::from_secs(10 * 3_600),
+            Duration::from_secs(14 * 3_600),
+            Duration::from_secs(20 * 3_600),
+        ],
+        cap: Duration::from_secs(20 * 3_600),
+        jitter: 0.1,
+    };
     /// A send whose attempt failed in a way that may pass.
     pub const SEND: Self = Self {
         steps: &[Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)],
@@ -55,6 +70,14 @@ mod tests {
         let waits: Vec<u64> = (1..=6).map(|n| Backoff::DELIVERY.wait(n, MIDDLE).as_secs()).collect();
         assert_eq!(waits, [1, 5, 15, 30, 60, 120]);
         assert_eq!(Backoff::DELIVERY.wait(u32::MAX, MIDDLE).as_secs(), 3_600);
+    }
+
+    #[test]
+    fn the_long_delivery_schedule_ends_within_three_days() {
+        let all: u64 = (1..=9).map(|n| Backoff::DELIVERY_LONG.wait(n, 1.0).as_secs()).sum();
+        let at_middle: u64 = (1..=9).map(|n| Backoff::DELIVERY_LONG.wait(n, MIDDLE).as_secs()).sum();
+        assert_eq!(at_middle, 71 * 3_600 + 35 * 60 + 5);
+        assert!(all < 80 * 3_600, "{all}");
     }
 
     #[test]

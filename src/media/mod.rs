@@ -245,7 +245,13 @@ mod tests {
             };
             let (metrics, clock) = (Arc::new(Metrics::new().expect("metrics")), Clock::manual(1_000_000_000_000));
             let store = Store::open(&settings, &Secret::new("key"), clock.clone(), metrics.clone()).expect("store");
-            let key = NewKey { name: "key".into(), hash: "hash".into(), scopes: vec![], expires_at: i64::MAX };
+            let key = NewKey {
+                name: "key".into(),
+                hash: "hash".into(),
+                scopes: vec![],
+                allowed_ips: vec![],
+                expires_at: i64::MAX,
+            };
             let tenant = store.create_tenant(TenantId::generate(), "Acme", key).await.expect("tenant").id;
             let device = store.create_device(&tenant, "desk").await.expect("device").id;
             let settings = MediaSettings {

@@ -238,7 +238,7 @@ fn settings(options: &Options, folder: &Path, simulator: &str, password: &str) -
         ("whatsapp.ping_timeout_s", "2".to_owned()),
         ("server.shutdown_grace_s", "5".to_owned()),
     ];
-    let general = ["tenant", "public_per_minute", "failed_auth_per_minute", "groups_per_minute"];
+    let general = ["tenant", "public_per_minute", "failed_auth_per_minute", "groups_per_minute", "pairing_per_minute"];
     let windows = general.into_iter().chain(SendKind::ALL.map(SendKind::key));
     let windows = windows.filter(|_| !options.limits).map(|key| (format!("limits.{key}"), "off".to_owned()));
     let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(windows);

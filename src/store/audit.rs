@@ -33,20 +33,34 @@ pub struct AuditRow {
     pub created_at: UnixMs,
 }
 
+impl AuditEntry {
+    /// The same, about something of this tenant.
+    pub fn of(self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self }
+    }
+}
+
+/// Which lines a reader wants; what is left out leaves out nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    pub tenant: Option<TenantId>,
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    pub resource_id: Option<String>,
+    pub since: Option<UnixMs>,
+    pub until: Option<UnixMs>,
+    /// Only lines before this one.
+    pub before: Option<AuditId>,
+}
+
 impl Store {
     pub async fn audit(&self, entry: AuditEntry) -> Result<()> {
         let now = self.clock.now_ms();
         self.db.write(move |tx| write(tx, &entry, now)).await
     }
 
-    /// The newest lines first; older than `before` when given. Ids sort by time, so the last one is the next cursor.
-    pub async fn audit_log(
-        &self,
-        tenant: Option<TenantId>,
-        action: Option<String>,
-        before: Option<String>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>> {
+    /// The newest lines first. Ids sort by time, so the last one is the next cursor.
+    pub async fn audit_log(&self, query: AuditQuery, limit: u32) -> Result<Vec<AuditRow>> {
         self.db
             .read(move |conn| {
                 let mut sql = String::from(
@@ -54,12 +68,19 @@ impl Store {
                      created_at FROM audit_logs WHERE 1 = 1",
                 );
                 let mut values: Vec<rusqlite::types::Value> = Vec::new();
-                let filters =
-                    [("tenant_id =", tenant.map(|t| t.as_str().to_owned())), ("action =", action), ("id <", before)];
+                let filters: [(&str, Option<rusqlite::types::Value>); 7] = [
+                    ("tenant_id =", query.tenant.map(|id| id.as_str().to_owned().into())),
+                    ("actor =", query.actor.map(Into::into)),
+                    ("action =", query.action.map(Into::into)),
+                    ("resource_id =", query.resource_id.map(Into::into)),
+                    ("created_at >=", query.since.map(Into::into)),
+                    ("created_at <=", query.until.map(Into::into)),
+                    ("id <", query.before.map(|id| id.as_str().to_owned().into())),
+                ];
                 for (condition, value) in filters {
                     if let Some(value) = value {
                         sql.push_str(&format!(" AND {condition} ?"));
-                        values.push(value.into());
+                        values.push(value);
                     }
                 }
                 sql.push_str(" ORDER BY id DESC LIMIT ?");

@@ -3,10 +3,11 @@
 use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, webhooks};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
+use crate::domain::delivery::FAILING_AFTER;
 use crate::domain::delivery::{Form, Shape, Step};
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,8 +39,13 @@ pub struct AttemptEnd {
 /// A delivery as its tenant sees it.
 #[derive(Debug, Clone)]
 pub struct DeliveryRow {
-    pub id: String,
+    /// The cursor of a list.
+    pub seq: i64,
+    pub id: DeliveryId,
+    pub webhook: WebhookId,
     pub event_id: String,
+    pub event_type: String,
+    pub device: Option<String>,
     pub status: String,
     pub attempts: u32,
     pub last_status: Option<u16>,
@@ -49,36 +55,114 @@ pub struct DeliveryRow {
     pub updated_at: UnixMs,
 }
 
+/// Which deliveries of a webhook a reader wants.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    pub status: Option<String>,
+    pub event_type: Option<String>,
+    pub since: Option<UnixMs>,
+    pub until: Option<UnixMs>,
+    /// Only rows before this cursor.
+    pub before: Option<i64>,
+    pub limit: u32,
+    pub offset: u32,
+}
+
+/// One HTTP request of a delivery.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    pub attempt: u32,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    pub took_ms: i64,
+    pub at: UnixMs,
+}
+
+/// Attempts of one delivery that are shown; the newest.
+const ATTEMPTS_SHOWN_MAX: u32 = 100;
+const OF_DELIVERIES: &str = "SELECT d.seq, d.id, d.webhook_id, d.event_id, e.type, e.device_id, d.status, d.attempts, \
+                             d.last_status, d.last_error, d.next_at, d.created_at, d.updated_at \
+                             FROM webhook_deliveries AS d JOIN event_logs AS e ON e.seq = d.event_seq";
+
 impl Store {
     /// Deliveries of one webhook, newest first.
     pub async fn deliveries(
         &self,
         tenant: &TenantId,
         webhook: &WebhookId,
-        limit: u32,
-        offset: u32,
+        query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRow>> {
         let (tenant, webhook) = (tenant.clone(), webhook.clone());
         self.db
             .read(move |conn| {
+                let mut sql = format!("{OF_DELIVERIES} WHERE d.tenant_id = ? AND d.webhook_id = ?");
+                let mut values: Vec<rusqlite::types::Value> =
+                    vec![tenant.as_str().to_owned().into(), webhook.as_str().to_owned().into()];
+                let filters: [(&str, Option<rusqlite::types::Value>); 5] = [
+                    ("d.status =", query.status.map(Into::into)),
+                    ("e.type =", query.event_type.map(Into::into)),
+                    ("d.created_at >=", query.since.map(Into::into)),
+                    ("d.created_at <=", query.until.map(Into::into)),
+                    ("d.seq <", query.before.map(Into::into)),
+                ];
+                for (condition, value) in filters {
+                    if let Some(value) = value {
+                        sql.push_str(&format!(" AND {condition} ?"));
+                        values.push(value);
+                    }
+                }
+                sql.push_str(" ORDER BY d.seq DESC LIMIT ? OFFSET ?");
+                values.extend([i64::from(query.limit).into(), i64::from(query.offset).into()]);
+                let mut statement = conn.prepare_cached(&sql)?;
+                let rows = statement.query_map(params_from_iter(values), |row| Ok(read(row)))?;
+                rows.map(|row| row?).collect()
+            })
+            .await
+    }
+
+    pub async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<DeliveryRow> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.db.read(move |conn| find(conn, &tenant, &id)).await
+    }
+
+    /// The newest attempts of a delivery, oldest of them first.
+    pub async fn attempts(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Vec<AttemptRow>> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.db
+            .read(move |conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT id, event_id, status, attempts, last_status, last_error, next_at, created_at, updated_at \
-                     FROM webhook_deliveries WHERE tenant_id = ?1 AND webhook_id = ?2 ORDER BY seq DESC LIMIT ?3 OFFSET ?4",
+                    "SELECT attempt, status, error, duration_ms, created_at FROM webhook_logs \
+                     WHERE tenant_id = ?1 AND delivery_id = ?2 ORDER BY seq DESC LIMIT ?3",
                 )?;
-                let rows = statement.query_map(params![tenant.as_str(), webhook.as_str(), limit, offset], |row| {
-                    Ok(DeliveryRow {
-                        id: row.get(0)?,
-                        event_id: row.get(1)?,
-                        status: row.get(2)?,
-                        attempts: row.get(3)?,
-                        last_status: row.get(4)?,
-                        last_error: row.get(5)?,
-                        next_at: row.get(6)?,
-                        created_at: row.get(7)?,
-                        updated_at: row.get(8)?,
+                let rows = statement.query_map(params![tenant.as_str(), id.as_str(), ATTEMPTS_SHOWN_MAX], |row| {
+                    Ok(AttemptRow {
+                        attempt: row.get(0)?,
+                        status: row.get(1)?,
+                        error: row.get(2)?,
+                        took_ms: row.get(3)?,
+                        at: row.get(4)?,
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                let mut attempts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+                attempts.reverse();
+                Ok(attempts)
+            })
+            .await
+    }
+
+    /// Makes a delivery due now, with all its attempts before it. `Conflict`: it is under way, or its webhook is off.
+    pub async fn retry_delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<DeliveryRow> {
+        let (tenant, id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                let row = find(tx, &tenant, &id)?;
+                if row.status == "sending" {
+                    return Err(StoreError::Conflict("an attempt of this delivery is under way"));
+                }
+                if !again(tx, &tenant, id.as_str(), now)? {
+                    return Err(StoreError::Conflict("the webhook is disabled or deleted; enable it first"));
+                }
+                find(tx, &tenant, &id)
             })
             .await
     }
@@ -140,6 +224,49 @@ impl Store {
     }
 }
 
+/// Makes a delivery due, out of the dead letters if it was there; `false` when its webhook takes none.
+pub(super) fn again(tx: &Tx<'_>, tenant: &TenantId, id: &str, now: UnixMs) -> Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE webhook_deliveries SET status = 'due', attempts = 0, next_at = ?3, updated_at = ?3 \
+             WHERE tenant_id = ?1 AND id = ?2 AND status <> 'sending' AND EXISTS (SELECT 1 FROM webhooks AS w \
+             WHERE w.id = webhook_deliveries.webhook_id AND w.enabled = 1 AND w.deleted_at IS NULL)",
+        )?
+        .execute(params![tenant.as_str(), id, now])?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    tx.prepare_cached("DELETE FROM dlq WHERE delivery_id = ?1 AND tenant_id = ?2")?
+        .execute(params![id, tenant.as_str()])?;
+    tx.wake(Topic::Deliveries);
+    Ok(true)
+}
+
+fn find(conn: &Connection, tenant: &TenantId, id: &DeliveryId) -> Result<DeliveryRow> {
+    let sql = format!("{OF_DELIVERIES} WHERE d.tenant_id = ?1 AND d.id = ?2");
+    let row = conn.prepare_cached(&sql)?.query_row(params![tenant.as_str(), id.as_str()], |row| Ok(read(row)));
+    row.optional()?.ok_or(StoreError::NotFound)?
+}
+
+fn read(row: &Row<'_>) -> Result<DeliveryRow> {
+    const CORRUPT: StoreError = StoreError::Corrupt { what: "a delivery row" };
+    Ok(DeliveryRow {
+        seq: row.get(0)?,
+        id: DeliveryId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
+        webhook: WebhookId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
+        event_id: row.get(3)?,
+        event_type: row.get(4)?,
+        device: row.get(5)?,
+        status: row.get(6)?,
+        attempts: row.get(7)?,
+        last_status: row.get(8)?,
+        last_error: row.get(9)?,
+        next_at: row.get(10)?,
+        created_at: row.get(11)?,
+        updated_at: row.get(12)?,
+    })
+}
+
 fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO webhook_logs (tenant_id, webhook_id, delivery_id, attempt, status, error, duration_ms, created_at) \
@@ -171,18 +298,68 @@ fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
     if end.step == Step::ParkAndDisable {
         disable(tx, end, now)?;
     }
+    note_health(tx, end, now)?;
     if status == "due" {
         tx.wake(Topic::Deliveries);
     }
     Ok(())
 }
 
-fn park(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
-    let reason = match (&end.error, end.status) {
+fn reason(end: &AttemptEnd) -> String {
+    match (&end.error, end.status) {
         (Some(error), _) => error.clone(),
         (None, Some(status)) => format!("the receiver answered {status}"),
         (None, None) => "no answer".to_owned(),
+    }
+}
+
+/// Counts failures in a row, and tells once when a webhook begins to fail and once when it works again.
+fn note_health(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
+    type Health = (u32, Option<UnixMs>, Option<String>, bool);
+    let health: Option<Health> = tx
+        .prepare_cached(
+            "SELECT failures, failing_since, name, enabled FROM webhooks \
+             WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+        )?
+        .query_row(params![end.tenant.as_str(), end.webhook.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let Some((failures, failing_since, name, enabled)) = health else { return Ok(()) };
+    let tell = |type_: EventType, data: serde_json::Value| {
+        events::append(tx, &Event::new(end.tenant.clone(), None, type_, now, data))
     };
+    let write = |failures: u32, since: Option<UnixMs>| -> Result<()> {
+        tx.prepare_cached("UPDATE webhooks SET failures = ?3, failing_since = ?4 WHERE tenant_id = ?1 AND id = ?2")?
+            .execute(params![end.tenant.as_str(), end.webhook.as_str(), failures, since])?;
+        Ok(())
+    };
+    if end.step == Step::Done {
+        if failures > 0 || failing_since.is_some() {
+            write(0, None)?;
+        }
+        return match failing_since {
+            Some(since) => {
+                let data = json!({ "webhookId": end.webhook, "name": name, "failingSince": since / 1000 });
+                tell(EventType::WebhookRecovered, data)
+            }
+            None => Ok(()),
+        };
+    }
+    let failures = failures.saturating_add(1);
+    let is_failing = failures >= FAILING_AFTER || matches!(end.step, Step::Park | Step::ParkAndDisable);
+    let since = failing_since.or(is_failing.then_some(now));
+    write(failures, since)?;
+    // What is switched off has been told as that.
+    if failing_since.is_none() && since.is_some() && enabled {
+        let data = json!({ "webhookId": end.webhook, "name": name, "reason": reason(end), "failures": failures });
+        tell(EventType::WebhookFailing, data)?;
+    }
+    Ok(())
+}
+
+fn park(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
+    let reason = reason(end);
     tx.execute(
         "INSERT INTO dlq (delivery_id, tenant_id, webhook_id, event_id, event_type, reason, parked_at) \
          SELECT d.id, d.tenant_id, d.webhook_id, d.event_id, e.type, ?2, ?3 FROM webhook_deliveries AS d \
@@ -206,6 +383,10 @@ fn disable(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
     Ok(())
 }
 
+/// No earlier delivery of the same chat to the same webhook is on its way.
+const HEADS_ITS_LANE: &str = "NOT EXISTS (SELECT 1 FROM webhook_deliveries AS e WHERE e.webhook_id = d.webhook_id \
+                              AND e.lane = d.lane AND e.status IN ('due', 'sending') AND e.seq < d.seq)";
+
 /// Across tenants, for the deliverer's loop.
 impl Store {
     /// Takes due deliveries in hand, oldest first, leaving out webhooks that have enough in hand already.
@@ -220,11 +401,12 @@ impl Store {
         let busy = serde_json::to_string(&but_not).map_err(|_| StoreError::Corrupt { what: "a list of webhooks" })?;
         self.db
             .write(move |tx| {
-                let mut statement = tx.prepare_cached(
-                    "SELECT id FROM webhook_deliveries WHERE status IN ('due', 'sending') AND next_at <= ?1 \
-                     AND (status = 'due' OR leased_until <= ?1) \
-                     AND webhook_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY next_at, seq LIMIT ?3",
-                )?;
+                let mut statement = tx.prepare_cached(&format!(
+                    "SELECT d.id FROM webhook_deliveries AS d WHERE d.status IN ('due', 'sending') \
+                         AND d.next_at <= ?1 AND (d.status = 'due' OR d.leased_until <= ?1) \
+                         AND d.webhook_id NOT IN (SELECT value FROM json_each(?2)) AND {HEADS_ITS_LANE} \
+                         ORDER BY d.next_at, d.seq LIMIT ?3"
+                ))?;
                 let ids: Vec<String> = statement
                     .query_map(params![now, busy, limit], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
@@ -263,11 +445,12 @@ impl Store {
         self.db
             .read(|conn| {
                 Ok(conn
-                    .prepare_cached(
-                        "SELECT min(next_at) FROM webhook_deliveries \
-                         WHERE status IN ('due', 'sending') AND status = 'due'",
-                    )?
-                    .query_row([], |row| row.get(0))?)
+                    .prepare_cached(&format!(
+                        "SELECT d.next_at FROM webhook_deliveries AS d WHERE d.status IN ('due', 'sending') \
+                         AND d.status = 'due' AND {HEADS_ITS_LANE} ORDER BY d.next_at LIMIT 1"
+                    ))?
+                    .query_row([], |row| row.get(0))
+                    .optional()?)
             })
             .await
     }

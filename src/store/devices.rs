@@ -42,7 +42,7 @@ pub struct Link {
     pub name: Option<String>,
 }
 
-const COLUMNS: &str = "id, tenant_id, slug, managed_by, label, desired, observed, degraded, linked, phone_number, \
+pub(super) const COLUMNS: &str = "id, tenant_id, slug, managed_by, label, desired, observed, degraded, linked, phone_number, \
                        wa_jid, wa_lid, wa_name, last_error, reconnect_attempts, last_connect_at, last_disconnect_at, \
                        last_seen, created_at, updated_at";
 
@@ -320,7 +320,7 @@ pub(super) fn find(conn: &rusqlite::Connection, tenant: &TenantId, device: &Devi
         .transpose()
 }
 
-fn read(row: &Row<'_>) -> Result<DeviceRow> {
+pub(super) fn read(row: &Row<'_>) -> Result<DeviceRow> {
     const CORRUPT: StoreError = StoreError::Corrupt { what: "a device row" };
     Ok(DeviceRow {
         id: DeviceId::parse(&row.get::<_, String>(0)?).map_err(|_| CORRUPT)?,

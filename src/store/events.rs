@@ -1,8 +1,9 @@
 //! The event log: append-only, read by cursor. Appending also writes a delivery for every webhook that wants the event,
 //! in the same transaction, so that no crash can separate the two.
 
-use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins};
+use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins, webhooks};
 use crate::domain::clock::UnixMs;
+use crate::domain::delivery::Order;
 use crate::domain::event::{Dropped, Event, EventType, wanted};
 use crate::domain::ids::{DeliveryId, DeviceId, EventId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -255,10 +256,10 @@ pub(super) fn append_decided(tx: &Tx<'_>, event: &Event) -> Result<()> {
 
 /// One delivery for every webhook that wants this event.
 fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
-    let mut webhooks = tx.prepare_cached(
-        "SELECT id, events, device_ids, name, slug FROM webhooks WHERE tenant_id = ?1 AND enabled = 1 AND deleted_at IS NULL",
+    let mut all = tx.prepare_cached(
+        "SELECT id, events, device_ids, name, slug, ordering, filter FROM webhooks WHERE tenant_id = ?1 AND enabled = 1 AND deleted_at IS NULL",
     )?;
-    let mut rows = webhooks.query([event.tenant.as_str()])?;
+    let mut rows = all.query([event.tenant.as_str()])?;
     while let Some(row) = rows.next()? {
         // One that does not read must not keep what happened from being written, for good and for every other webhook.
         match wants(row, event) {
@@ -272,8 +273,8 @@ fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
         }
         tx.prepare_cached(
             "INSERT INTO webhook_deliveries \
-             (id, tenant_id, webhook_id, event_id, event_seq, status, next_at, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 'due', ?6, ?6, ?6)",
+             (id, tenant_id, webhook_id, event_id, event_seq, status, next_at, created_at, updated_at, lane) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'due', ?6, ?6, ?6, ?7)",
         )?
         .execute(params![
             DeliveryId::generate().as_str(),
@@ -281,11 +282,18 @@ fn deliver(tx: &Tx<'_>, event: &Event, seq: i64) -> Result<()> {
             row.get::<_, String>(0)?,
             event.id.as_str(),
             seq,
-            event.at
+            event.at,
+            lane(row, event)?
         ])?;
         tx.wake(Topic::Deliveries);
     }
     Ok(())
+}
+
+/// The chat whose order the delivery keeps, when its webhook asks for that. Of what concerns no chat, nothing waits.
+fn lane<'e>(webhook: &Row<'_>, event: &'e Event) -> Result<Option<&'e str>> {
+    let ordered = webhook.get::<_, String>(5)? == Order::Chat.as_str();
+    Ok(Some(inbox::chat_of(event)).filter(|chat| ordered && !chat.is_empty()))
 }
 
 fn wants(webhook: &Row<'_>, event: &Event) -> Result<bool> {
@@ -312,7 +320,8 @@ fn wants(webhook: &Row<'_>, event: &Event) -> Result<bool> {
         }
         None => true,
     };
-    Ok(device_fits && named && !itself && wanted(&names, event.type_))
+    let filter = webhooks::filter(webhook.get(6)?)?;
+    Ok(device_fits && named && !itself && wanted(&names, event.type_) && filter.passes(&event.data))
 }
 
 fn row_text(row: &Row<'_>, index: usize) -> Result<Option<String>> {

@@ -549,7 +549,8 @@ mod tests {
     }
 
     async fn owner(store: &Store, hash: &str) -> (TenantId, Lease) {
-        let key = NewKey { name: "key".into(), hash: hash.into(), scopes: vec![], expires_at: i64::MAX };
+        let key =
+            NewKey { name: "key".into(), hash: hash.into(), scopes: vec![], allowed_ips: vec![], expires_at: i64::MAX };
         let tenant = store.create_tenant(TenantId::generate(), "Acme", key).await.expect("tenant").id;
         let device = store.create_device(&tenant, "desk").await.expect("device").id;
         let seen = Observation { status: Observed::Connected, error: None, reconnect_attempts: 0 };

@@ -9,11 +9,13 @@
 
 mod audit;
 mod database;
+mod dead_letters;
 mod deliveries;
 mod device_locks;
 mod devices;
 mod events;
 mod inbox;
+mod keys;
 mod maintenance;
 mod media;
 mod migrations;
@@ -31,18 +33,21 @@ mod templates;
 mod tenant_files;
 mod tenants;
 mod wake;
+mod webhook_figures;
 mod webhooks;
 #[cfg(test)]
 mod world;
 
-pub use audit::{AuditEntry, AuditRow};
+pub use audit::{AuditEntry, AuditQuery, AuditRow};
 pub use database::Tx;
-pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
+pub use dead_letters::{DEAD_LETTERS_AT_ONCE_MAX, DeadLetter, LetterChoice};
+pub use deliveries::{AttemptEnd, AttemptRow, DeliveryQuery, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventPage, EventQuery, EventRow};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
-pub use maintenance::{PluginFile, ResumableDevice, Totals};
+pub use keys::{KEYS_PER_TENANT_MAX, KeyRow, Succession, USE_NOTED_EVERY_MS};
+pub use maintenance::{Backlog, Holdings, Keep, MessageFigures, PluginFile, ResumableDevice, Span, Swept, Totals};
 pub use media::{DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
@@ -57,6 +62,7 @@ pub use templates::TemplateRow;
 pub use tenant_files::{DeviceWrite, FileChange, TenantWrite, WebhookWrite};
 pub use tenants::{KEY_DAYS_DEFAULT, KeyOwner, MANAGED_BY_API, NewKey, TenantRow, TenantStatus};
 pub use wake::{Topic, Watch};
+pub use webhook_figures::WebhookFigures;
 pub use webhooks::{WebhookRow, WebhookSpec};
 
 use crate::domain::clock::Clock;

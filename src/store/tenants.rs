@@ -1,10 +1,11 @@
 //! Tenants and their API keys. Of a key only its SHA-256 is kept.
 
-use super::{Result, Store, StoreError, Topic, Tx, devices};
+use super::{Result, Store, StoreError, Topic, Tx, devices, keys};
 use crate::domain::allowance::Allowance;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, KeyId, TenantId};
 use crate::domain::media::TenantMedia;
+use ipnet::IpNet;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// What `managed_by` says of what no file declares.
@@ -55,6 +56,8 @@ pub struct NewKey {
     /// SHA-256 of the key, hex.
     pub hash: String,
     pub scopes: Vec<String>,
+    /// Where it is taken from; empty is everywhere.
+    pub allowed_ips: Vec<IpNet>,
     pub expires_at: UnixMs,
 }
 
@@ -66,8 +69,11 @@ pub struct KeyOwner {
     pub tenant_status: TenantStatus,
     pub limits: Allowance,
     pub scopes: Vec<String>,
+    /// Where it is taken from; empty is everywhere.
+    pub allowed_ips: Vec<IpNet>,
     pub expires_at: UnixMs,
     pub revoked: bool,
+    pub last_used_at: Option<UnixMs>,
 }
 
 pub(super) const COLUMNS: &str = "id, slug, managed_by, name, status, created_at, updated_at, limits, media";
@@ -172,16 +178,17 @@ impl Store {
         self.db
             .read(move |conn| {
                 conn.prepare_cached(
-                    "SELECT k.id, k.tenant_id, t.status, k.scopes, k.expires_at, k.revoked_at IS NOT NULL, t.limits \
+                    "SELECT k.id, k.tenant_id, t.status, k.scopes, k.expires_at, k.revoked_at IS NOT NULL, t.limits, \
+                     k.allowed_ips, k.last_used_at \
                      FROM api_keys AS k JOIN tenants AS t ON t.id = k.tenant_id WHERE k.hash = ?1",
                 )?
                 .query_row([hash], |row| {
                     let parts: (String, String, String, String, i64, bool) =
                         (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
-                    Ok((parts, limits(row.get(6)?)))
+                    Ok((parts, limits(row.get(6)?), keys::networks(row.get(7)?), row.get(8)?))
                 })
                 .optional()?
-                .map(|((key, tenant, status, scopes, expires_at, revoked), limits)| {
+                .map(|((key, tenant, status, scopes, expires_at, revoked), limits, allowed_ips, last_used_at)| {
                     const KEY: StoreError = StoreError::Corrupt { what: "an api key row" };
                     Ok(KeyOwner {
                         key: KeyId::parse(&key).map_err(|_| KEY)?,
@@ -189,8 +196,10 @@ impl Store {
                         tenant_status: TenantStatus::parse(&status).ok_or(KEY)?,
                         limits: limits?,
                         scopes: serde_json::from_str(&scopes).map_err(|_| KEY)?,
+                        allowed_ips: allowed_ips?,
                         expires_at,
                         revoked,
+                        last_used_at,
                     })
                 })
                 .transpose()
@@ -199,13 +208,15 @@ impl Store {
     }
 }
 
-fn insert_key(conn: &Connection, tenant: &TenantId, key: &NewKey, now: UnixMs) -> Result<KeyId> {
+pub(super) fn insert_key(conn: &Connection, tenant: &TenantId, key: &NewKey, now: UnixMs) -> Result<KeyId> {
     let id = KeyId::generate();
     let scopes = serde_json::to_string(&key.scopes).map_err(|_| StoreError::Corrupt { what: "key scopes" })?;
+    let listed = serde_json::to_string(&key.allowed_ips).map_err(|_| StoreError::Corrupt { what: "key addresses" })?;
+    let allowed_ips = Some(listed).filter(|_| !key.allowed_ips.is_empty());
     conn.execute(
-        "INSERT INTO api_keys (id, tenant_id, name, hash, scopes, created_at, expires_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![id.as_str(), tenant.as_str(), key.name, key.hash, scopes, now, key.expires_at],
+        "INSERT INTO api_keys (id, tenant_id, name, hash, scopes, created_at, expires_at, allowed_ips) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![id.as_str(), tenant.as_str(), key.name, key.hash, scopes, now, key.expires_at, allowed_ips],
     )?;
     Ok(id)
 }

@@ -2,8 +2,10 @@
 
 use super::{Result, Store, StoreError, Tx};
 use crate::domain::clock::UnixMs;
+use crate::domain::delivery::{Order, Schedule};
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::secret::Secret;
+use crate::domain::webhook::Filter;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 
@@ -20,12 +22,21 @@ pub struct WebhookRow {
     pub enabled: bool,
     pub disabled_reason: Option<String>,
     pub secret: Secret,
+    /// The secret before a rotation, and until when it signs beside the new one.
+    pub previous_secret: Option<(Secret, UnixMs)>,
+    /// Sent along in the URL.
+    pub shared_token: Option<Secret>,
     pub headers: BTreeMap<String, Secret>,
     pub retry_count: u32,
     pub timeout_ms: u32,
     pub device_ids: Option<Vec<String>>,
     /// The plugin that shapes the bodies; none is our own form.
     pub format: Option<String>,
+    pub schedule: Schedule,
+    pub order: Order,
+    pub filter: Filter,
+    /// Since when its attempts fail.
+    pub failing_since: Option<UnixMs>,
     pub created_at: UnixMs,
     pub updated_at: UnixMs,
 }
@@ -38,23 +49,32 @@ pub struct WebhookSpec {
     pub events: Vec<String>,
     pub enabled: bool,
     pub secret: Secret,
+    /// Sent along in the URL.
+    pub shared_token: Option<Secret>,
     pub headers: BTreeMap<String, Secret>,
     pub retry_count: u32,
     pub timeout_ms: u32,
     pub device_ids: Option<Vec<String>>,
     /// The plugin that shapes the bodies.
     pub format: Option<String>,
+    pub schedule: Schedule,
+    pub order: Order,
+    pub filter: Filter,
 }
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
 pub(super) const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, \
-                                  headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format, slug";
+                                  headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format, slug, \
+                                  shared_token, previous_secret, previous_secret_until, schedule, ordering, \
+                                  failing_since, filter";
 
 pub(super) struct Sealed {
     secret: Vec<u8>,
+    shared_token: Option<Vec<u8>>,
     headers: Vec<u8>,
     events: String,
     device_ids: Option<String>,
+    filter: Option<String>,
 }
 
 impl Store {
@@ -83,6 +103,32 @@ impl Store {
         let sealed = self.seal_webhook(id, &spec)?;
         let (tenant_id, row_id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
         self.db.write(move |tx| write_spec(tx, &tenant_id, &row_id, &spec, &sealed, now)).await?;
+        self.webhook(tenant, id).await
+    }
+
+    /// A new secret; the one before signs beside it until `until`.
+    pub async fn rotate_webhook_secret(
+        &self,
+        tenant: &TenantId,
+        id: &WebhookId,
+        secret: Secret,
+        until: UnixMs,
+    ) -> Result<WebhookRow> {
+        let before = self.webhook(tenant, id).await?.secret;
+        let keys = self.vault.purpose(PURPOSE);
+        let new = keys.seal(format!("{id} secret").as_bytes(), secret.expose().as_bytes());
+        let before = keys.seal(format!("{id} previous secret").as_bytes(), before.expose().as_bytes());
+        let (tenant_id, row_id, now) = (tenant.clone(), id.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                let changed = tx.execute(
+                    "UPDATE webhooks SET secret = ?3, previous_secret = ?4, previous_secret_until = ?5, updated_at = ?6 \
+                     WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+                    params![tenant_id.as_str(), row_id.as_str(), new, before, until, now],
+                )?;
+                if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+            })
+            .await?;
         self.webhook(tenant, id).await
     }
 
@@ -127,7 +173,15 @@ impl Store {
         let headers = serde_json::to_vec(&headers).map_err(|_| CORRUPT)?;
         Ok(Sealed {
             secret: keys.seal(format!("{id} secret").as_bytes(), spec.secret.expose().as_bytes()),
+            shared_token: spec
+                .shared_token
+                .as_ref()
+                .map(|token| keys.seal(format!("{id} shared token").as_bytes(), token.expose().as_bytes())),
             headers: keys.seal(format!("{id} headers").as_bytes(), &headers),
+            filter: match spec.filter.is_empty() {
+                true => None,
+                false => Some(serde_json::to_string(&spec.filter).map_err(|_| CORRUPT)?),
+            },
             events: serde_json::to_string(&spec.events).map_err(|_| CORRUPT)?,
             device_ids: spec.device_ids.as_ref().map(serde_json::to_string).transpose().map_err(|_| CORRUPT)?,
         })
@@ -143,6 +197,12 @@ impl Store {
         let headers: BTreeMap<String, String> = match row.get::<_, Option<Vec<u8>>>(9)? {
             Some(sealed) => serde_json::from_str(&open("headers", sealed)?).map_err(|_| CORRUPT)?,
             None => BTreeMap::new(),
+        };
+        let shared_token: Option<Vec<u8>> = row.get(17)?;
+        let (previous, until): (Option<Vec<u8>>, Option<UnixMs>) = (row.get(18)?, row.get(19)?);
+        let previous_secret = match (previous, until) {
+            (Some(sealed), Some(until)) => Some((Secret::new(open("previous secret", sealed)?), until)),
+            _ => None,
         };
         let device_ids: Option<String> = row.get(12)?;
         Ok(WebhookRow {
@@ -162,9 +222,20 @@ impl Store {
             updated_at: row.get(14)?,
             format: row.get(15)?,
             slug: row.get(16)?,
+            shared_token: shared_token.map(|sealed| open("shared token", sealed)).transpose()?.map(Secret::new),
+            previous_secret,
+            schedule: Schedule::parse(&row.get::<_, String>(20)?).map_err(|_| CORRUPT)?,
+            order: Order::parse(&row.get::<_, String>(21)?).map_err(|_| CORRUPT)?,
+            failing_since: row.get(22)?,
+            filter: filter(row.get(23)?)?,
             id,
         })
     }
+}
+
+/// NULL wants all.
+pub(super) fn filter(text: Option<String>) -> Result<Filter> {
+    text.map_or(Ok(Filter::default()), |text| serde_json::from_str(&text).map_err(|_| CORRUPT))
 }
 
 /// An empty row, to be filled by [`write_spec`].
@@ -201,6 +272,7 @@ pub(super) fn write_spec(
     let changed = tx.execute(
         "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
          retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, format = ?13, \
+         shared_token = ?14, schedule = ?15, ordering = ?16, filter = ?17, \
          disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
          WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
         params![
@@ -216,7 +288,11 @@ pub(super) fn write_spec(
             spec.timeout_ms,
             sealed.device_ids,
             now,
-            spec.format
+            spec.format,
+            sealed.shared_token,
+            spec.schedule.as_str(),
+            spec.order.as_str(),
+            sealed.filter
         ],
     )?;
     if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }

@@ -32,7 +32,13 @@ impl World {
         };
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let store = Store::open(&settings, &Secret::new("key"), Clock::manual(1_000), metrics).expect("store");
-        let key = NewKey { name: "key".into(), hash: "hash".into(), scopes: vec![], expires_at: i64::MAX };
+        let key = NewKey {
+            name: "key".into(),
+            hash: "hash".into(),
+            scopes: vec![],
+            allowed_ips: vec![],
+            expires_at: i64::MAX,
+        };
         let tenant = store.create_tenant(TenantId::generate(), "Acme", key).await.expect("tenant").id;
         let device = store.create_device(&tenant, "desk").await.expect("device").id;
         let jid = Some("6280@s.whatsapp.net".to_owned());

@@ -1,10 +1,11 @@
 //! The figures of the gateway, in Prometheus' text form. Handed around, not global; a scrape reads atomics only.
 
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -311,10 +312,20 @@ impl Metrics {
         self.started.elapsed()
     }
 
-    /// Prometheus' text exposition format, version 0.0.4.
-    pub fn render(&self) -> String {
+    /// The same as [`Metrics::render`], to be read by programs that know no Prometheus.
+    pub fn families(&self) -> Vec<Family> {
+        self.note_process();
+        self.registry.gather().iter().map(Family::from).collect()
+    }
+
+    fn note_process(&self) {
         self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         self.resident_memory.set(resident_bytes().unwrap_or(0));
+    }
+
+    /// Prometheus' text exposition format, version 0.0.4.
+    pub fn render(&self) -> String {
+        self.note_process();
         let mut text = Vec::new();
         // Writing to memory does not fail, and the encoder writes UTF-8.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -322,11 +333,61 @@ impl Metrics {
     }
 }
 
+/// A figure with its series, for JSON.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Metric)]
+pub struct Family {
+    pub name: String,
+    pub help: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    pub series: Vec<Series>,
+}
+
+/// One combination of labels.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = MetricSeries)]
+pub struct Series {
+    pub labels: BTreeMap<String, String>,
+    /// Of a counter or a gauge; of a histogram, the sum of what was observed.
+    pub value: f64,
+    /// Of a histogram: how many were observed.
+    pub count: Option<u64>,
+}
+
 /// `VmRSS` of /proc/self/status counts kibibytes (proc(5)); elsewhere it is not known.
-fn resident_bytes() -> Option<i64> {
+pub fn resident_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<i64>().ok().map(|kibibytes| kibibytes * 1_024)
+}
+
+impl From<&MetricFamily> for Family {
+    fn from(family: &MetricFamily) -> Self {
+        let series = |metric: &prometheus::proto::Metric| {
+            let (value, count) = match family.get_field_type() {
+                MetricType::COUNTER => (metric.get_counter().get_value(), None),
+                MetricType::HISTOGRAM => {
+                    let histogram = metric.get_histogram();
+                    (histogram.get_sample_sum(), Some(histogram.get_sample_count()))
+                }
+                _ => (metric.get_gauge().get_value(), None),
+            };
+            let labels = metric.get_label().iter();
+            let labels = labels.map(|label| (label.name().to_owned(), label.value().to_owned())).collect();
+            Series { labels, value, count }
+        };
+        Self {
+            name: family.name().to_owned(),
+            help: family.help().to_owned(),
+            kind: match family.get_field_type() {
+                MetricType::COUNTER => "counter",
+                MetricType::HISTOGRAM => "histogram",
+                _ => "gauge",
+            },
+            series: family.get_metric().iter().map(series).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -337,6 +337,10 @@ impl<'a> Comparison<'a> {
                 timeout_ms: webhook.timeout_ms,
                 device_ids,
                 format: webhook.format.as_ref().map(ToString::to_string),
+                shared_token: webhook.shared_token.clone(),
+                schedule: webhook.schedule,
+                order: webhook.order,
+                filter: webhook.filter.clone(),
             },
         };
         let slug = webhook.slug.as_str();
@@ -374,6 +378,10 @@ impl<'a> Comparison<'a> {
         fields.value("timeout_ms", row.timeout_ms, spec.timeout_ms);
         fields.value("devices", named(&row.device_ids), named(&spec.device_ids));
         fields.value("format", row.format.clone(), spec.format.clone());
+        fields.secret("shared_token", row.shared_token.as_ref(), spec.shared_token.as_ref());
+        fields.value("schedule", row.schedule.as_str(), spec.schedule.as_str());
+        fields.value("ordering", row.order.as_str(), spec.order.as_str());
+        fields.value("filter", json!(row.filter), json!(spec.filter));
         // One that the gateway switched off stays off until somebody asks or changes it: a receiver that says 410 would
         // otherwise be asked again at every start.
         let switched_off = !row.enabled && row.disabled_reason.is_some();
@@ -541,6 +549,12 @@ mod tests {
             timeout_ms: hook.timeout_ms,
             device_ids: None,
             format: None,
+            previous_secret: None,
+            shared_token: None,
+            schedule: hook.schedule,
+            order: hook.order,
+            filter: hook.filter.clone(),
+            failing_since: None,
             created_at: 0,
             updated_at: 0,
         };

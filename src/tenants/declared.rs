@@ -3,14 +3,14 @@
 use super::section::{Reading, Section};
 use crate::domain::allowance::Allowance;
 use crate::domain::correction::ConfigErrors;
-use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
+use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Order, Schedule};
 use crate::domain::event::Subscription;
 use crate::domain::media::{Received, TenantMedia};
 use crate::domain::secret::Secret;
 use crate::domain::trial::{TrialMode, WEIGHT_MAX};
 use crate::domain::webhook::{
-    DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
-    URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
+    DEVICES_MAX, EVENTS_MAX, FILTER_ENTRIES_MAX, Filter, HEADERS_MAX, NAME_CHARS_MAX, SHARED_TOKEN_CHARS_MAX,
+    TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
 };
 use crate::egress::Egress;
 use crate::plugins::PLUGINS_PER_TENANT_MAX;
@@ -68,6 +68,10 @@ pub(super) struct Webhook {
     pub(super) devices: Option<Vec<PluginName>>,
     /// The plugin that shapes the bodies.
     pub(super) format: Option<PluginName>,
+    pub(super) shared_token: Option<Secret>,
+    pub(super) schedule: Schedule,
+    pub(super) order: Order,
+    pub(super) filter: Filter,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +118,7 @@ const LIMITS: [&str; 12] = [
     "events_keep_days",
 ];
 const DEVICE: [&str; 2] = ["slug", "label"];
-const WEBHOOK: [&str; 13] = [
+const WEBHOOK: [&str; 19] = [
     "slug",
     "name",
     "url",
@@ -128,7 +132,14 @@ const WEBHOOK: [&str; 13] = [
     "headers",
     "devices",
     "format",
+    "shared_token",
+    "shared_token_env",
+    "shared_token_file",
+    "schedule",
+    "ordering",
+    "filter",
 ];
+const FILTER: [&str; 4] = ["chats", "types", "from_me", "is_group"];
 const PLUGIN: [&str; 15] = [
     "name",
     "file",
@@ -299,6 +310,18 @@ fn webhook(section: &Section<'_>, devices: &[Option<PluginName>], egress: &Egres
         _ => Err("names no device of this file; leave devices out for all"),
     });
     let format = section.parsed("format", section.text("format", 0..=NAME_CHARS_MAX), PluginName::parse);
+    let has_token = ["shared_token", "shared_token_env", "shared_token_file"].iter().any(|form| section.has(form));
+    let shared_token = if has_token { section.secret("shared_token") } else { None };
+    if shared_token.as_ref().is_some_and(|token| !(1..=SHARED_TOKEN_CHARS_MAX).contains(&token.expose().len())) {
+        section.wrong("shared_token", format!("must have 1 to {SHARED_TOKEN_CHARS_MAX} characters"));
+    }
+    let word = |name: &str| section.text(name, 0..=NAME_CHARS_MAX);
+    let schedule = section.parsed("schedule", word("schedule"), Schedule::parse).unwrap_or_default();
+    let order = section.parsed("ordering", word("ordering"), Order::parse).unwrap_or_default();
+    if let Err(why) = order.fits(schedule) {
+        section.wrong("ordering", why);
+    }
+    let filter = section.section("filter", &FILTER).map(|inner| filter(&inner)).unwrap_or_default();
     let name = section.text("name", 1..=NAME_CHARS_MAX);
     let enabled = section.flag("enabled", true);
     let retry_count = section.whole("retry_count", 1..=ATTEMPTS_MAX).unwrap_or(ATTEMPTS_DEFAULT);
@@ -315,7 +338,22 @@ fn webhook(section: &Section<'_>, devices: &[Option<PluginName>], egress: &Egres
         timeout_ms,
         devices: only,
         format,
+        shared_token,
+        schedule,
+        order,
+        filter,
     })
+}
+
+fn filter(section: &Section<'_>) -> Filter {
+    let listed = |name: &str| {
+        section.list(name, 1..=FILTER_ENTRIES_MAX, |text| match text.is_empty() {
+            true => Err("must not be empty"),
+            false => Ok(text.to_owned()),
+        })
+    };
+    let flag = |name: &str| section.has(name).then(|| section.flag(name, false));
+    Filter { chats: listed("chats"), types: listed("types"), from_me: flag("from_me"), is_group: flag("is_group") }
 }
 
 fn plugin(section: &Section<'_>) -> Option<Plugin> {

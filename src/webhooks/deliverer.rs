@@ -3,17 +3,14 @@
 //! A delivery is leased while it is in hand: after a crash its own instance takes it back at start, another one when the
 //! lease has run out. A receiver may so see a delivery again; `webhook-id` is the event's id and stays the same.
 
+use super::request;
 use super::shaping::{self, Shaping};
-use super::signature;
-use crate::domain::delivery::{Form, Outcome, Step, next_step};
+use crate::domain::delivery::{Patience, Step, next_step};
 use crate::domain::ids::WebhookId;
-use crate::egress::{Answer, Egress, EgressError, Request};
+use crate::egress::Egress;
 use crate::plugins::Plugins;
 use crate::store::{AttemptEnd, DueDelivery, Store, StoreError, Topic};
 use crate::telemetry::metrics::Metrics;
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
-use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +30,6 @@ pub struct DeliverySettings {
 const LEASE_BEYOND_TIMEOUT: Duration = Duration::from_secs(90);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Seconds a `Retry-After` may name as a number; a date is not read.
-const RETRY_AFTER_DIGITS_MAX: usize = 6;
 
 struct Finished {
     webhook: WebhookId,
@@ -147,13 +142,16 @@ impl Hand {
             Shaping::Parked(reason) => return self.settle(delivery, None, Some(reason), Step::Park, began).await,
             Shaping::NotNow => return Ok(()),
         };
-        let answer = match request(&delivery, &form, self.store.clock().now_s(), self.egress.answer_bytes_max()) {
+        let (now, answer_bytes_max) = (self.store.clock().now_ms(), self.egress.answer_bytes_max());
+        let answer = match request::of_delivery(&delivery, &form, now, answer_bytes_max) {
             Ok(request) => self.egress.exchange(request).await,
             Err(invalid) => Err(invalid),
         };
-        let (status, error, outcome) = outcome(answer);
         let now = self.store.clock().now_ms();
-        let step = next_step(&outcome, delivery.attempt, delivery.webhook.retry_count, now, rand::random());
+        let (status, error, outcome) = request::outcome(answer, now);
+        let webhook = &delivery.webhook;
+        let patience = Patience::of(webhook.schedule, webhook.order, webhook.retry_count);
+        let step = next_step(&outcome, delivery.attempt, patience, now, rand::random());
         self.settle(delivery, status, error, step, began).await
     }
 
@@ -172,78 +170,4 @@ impl Hand {
         let end = AttemptEnd { delivery: delivery.id, webhook, tenant, attempt, status, error, took, step };
         self.store.settle_deliveries(vec![end]).await
     }
-}
-
-fn outcome(answer: Result<Answer, EgressError>) -> (Option<u16>, Option<String>, Outcome) {
-    match answer {
-        Ok(answer) => {
-            let seconds = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let retry_after = seconds
-                .filter(|text| text.len() <= RETRY_AFTER_DIGITS_MAX)
-                .and_then(|text| text.trim().parse().ok())
-                .map(Duration::from_secs);
-            (Some(answer.status), None, Outcome::Answered { status: answer.status, retry_after })
-        }
-        Err(error) => {
-            let text = error.to_string();
-            (None, Some(text.clone()), Outcome::NoAnswer { error: text })
-        }
-    }
-}
-
-/// Our own form is made from the event's row, which never changes: every attempt sends the same bytes.
-fn body(delivery: &DueDelivery) -> Bytes {
-    let event = &delivery.event;
-    let body = json!({
-        "id": event.id,
-        "eventType": event.type_,
-        "tenantId": event.tenant,
-        "deviceId": event.device,
-        "timestamp": event.at / 1000,
-        "data": event.data,
-    });
-    Bytes::from(body.to_string())
-}
-
-fn request(delivery: &DueDelivery, form: &Form, now_s: i64, answer_bytes_max: usize) -> Result<Request, EgressError> {
-    let (method, content_type, shaped, body) = match form {
-        Form::Default => (Method::POST, "application/json", &[][..], body(delivery)),
-        Form::Shaped { shape, body } => {
-            let method = Method::from_bytes(shape.method.as_bytes()).unwrap_or(Method::POST);
-            (method, shape.content_type.as_str(), shape.headers.as_slice(), Bytes::from(body.clone()))
-        }
-    };
-    let webhook = &delivery.webhook;
-    let id = delivery.event.id.as_str();
-    let ours = [
-        ("content-type", content_type.to_owned()),
-        ("x-rijan-signature", signature::rijan(&webhook.secret, &body)),
-        ("x-rijan-attempt", delivery.attempt.to_string()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", now_s.to_string()),
-        ("webhook-signature", signature::standard(std::slice::from_ref(&webhook.secret), id, now_s, &body)),
-    ];
-    let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
-    let theirs = webhook.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
-    // What a tenant adds cannot stand in for what we sign with.
-    let theirs = theirs.filter(|(name, _)| !is_reserved(name));
-    // Of a plugin's headers and the webhook's own, the webhook's win.
-    let own = |name: &str| webhook.headers.keys().any(|known| known.eq_ignore_ascii_case(name));
-    let shaped = shaped.iter().filter(|(name, _)| !own(name)).map(|(name, value)| (name.as_str(), value.as_str()));
-    let headers = shaped
-        .chain(theirs)
-        .chain(ours)
-        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
-        .collect();
-    let url = url::Url::parse(&webhook.url).map_err(|_| crate::egress::InvalidTarget::Syntax)?;
-    let timeout = Duration::from_millis(u64::from(webhook.timeout_ms));
-    Ok(Request { method, url, headers, body, timeout, answer_bytes_max })
-}
-
-/// Headers that only the gateway sets.
-pub fn is_reserved(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.starts_with("webhook-")
-        || name.starts_with("x-rijan-")
-        || ["host", "content-length", "content-type", "transfer-encoding", "connection"].contains(&name.as_str())
 }

@@ -5,8 +5,12 @@
 //! may connect (`egress`).
 
 mod deliverer;
+mod request;
 mod shaping;
 mod signature;
+mod trial;
 
-pub use deliverer::{DeliverySettings, is_reserved, run};
+pub use deliverer::{DeliverySettings, run};
+pub use request::is_reserved;
 pub use signature::{InvalidSecret, generate_secret, standard_form, validate_secret};
+pub use trial::{TEST_TYPE, Trial, try_out};

@@ -112,9 +112,10 @@ impl<'a> Connection<'a> {
             .session_vault(&env.tenant, &env.device, lease.clone())
             .await
             .map_err(|error| format!("the session could not be opened: {error}"))?;
+        let tap = env.settings.protocol_tap.then(|| (control.tap.clone(), env.store.clock().clone()));
         let acks = Arc::new(Acks::default());
         let ratchet = Arc::new(Ratchet::default());
-        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone());
+        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone(), tap);
         let hook = Hook {
             store: env.store.clone(),
             tenant: env.tenant.clone(),

@@ -3,6 +3,7 @@
 use super::account::Memory;
 use super::connection::{self, Request};
 use super::outgoing::Sender;
+use super::tap::Tap;
 use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
 use crate::domain::backoff::Backoff;
 use crate::domain::device::{Desired, Ended, Next, Observed, after_end};
@@ -56,6 +57,7 @@ pub(super) struct Control {
     pub(super) pairing: watch::Sender<Pairing>,
     pub(super) requests: tokio::sync::Mutex<mpsc::Receiver<Request>>,
     pub(super) memory: Arc<Memory>,
+    pub(super) tap: Arc<Tap>,
     ask: mpsc::Sender<Request>,
     online: Mutex<Option<(Sender, Lease)>>,
 }
@@ -69,6 +71,7 @@ impl Control {
             pairing: watch::Sender::new(Pairing::default()),
             requests: tokio::sync::Mutex::new(requests),
             memory: Arc::default(),
+            tap: Arc::default(),
             ask,
             online: Mutex::new(None),
         }

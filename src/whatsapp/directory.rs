@@ -7,6 +7,7 @@ use super::connection::Request;
 use super::device::{self, Control, Environment, Pairing};
 use super::media::DownloadError;
 use super::outgoing::{Along, Sender};
+use super::tap::Tapped;
 use super::{PairingCode, QrCode, Vitals, WhatsappSettings};
 use crate::domain::device::{Desired, Observed, resumes};
 use crate::domain::ids::{DeviceId, TenantId};
@@ -255,6 +256,16 @@ impl Directory {
             Ok(Ok(result)) => result.map_err(DirectoryError::Refused),
             _ => Err(DirectoryError::Timeout),
         }
+    }
+
+    /// Whether stanzas are kept.
+    pub fn taps(&self) -> bool {
+        self.0.settings.protocol_tap
+    }
+
+    /// The newest stanzas that arrived since the device was started.
+    pub fn tapped(&self, device: &DeviceId, count: usize) -> Vec<Tapped> {
+        self.control(device).map(|control| control.tap.newest(count)).unwrap_or_default()
     }
 
     /// `None` when the device has no task in this process.

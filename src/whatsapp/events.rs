@@ -8,7 +8,8 @@ use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
 use super::ratchet::Ratchet;
-use crate::domain::clock::UnixMs;
+use super::tap::Tap;
+use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
@@ -77,17 +78,26 @@ pub(super) struct SignalQueue {
     /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
+    /// With the clock its stanzas are dated by; none when it is switched off.
+    tap: Option<(Arc<Tap>, Clock)>,
 }
 
 impl SignalQueue {
-    pub(super) fn new(acks: Arc<Acks>, ratchet: Arc<Ratchet>) -> (Self, mpsc::Receiver<Signal>) {
+    pub(super) fn new(
+        acks: Arc<Acks>,
+        ratchet: Arc<Ratchet>,
+        tap: Option<(Arc<Tap>, Clock)>,
+    ) -> (Self, mpsc::Receiver<Signal>) {
         // One place is kept for the word that the queue is full.
         let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
-        (Self { queue, acks, ratchet }, receiver)
+        (Self { queue, acks, ratchet, tap }, receiver)
     }
 
     /// The client reports a stanza before it acts on it.
     fn stanza(&self, stanza: &NodeRef<'_>) {
+        if let Some((tap, clock)) = &self.tap {
+            tap.arrived(stanza, clock.now_ms());
+        }
         if stanza.tag.as_ref() == "message"
             && stanza.get_optional_child("enc").is_some()
             && let Some(id) = stanza.get_attr("id")

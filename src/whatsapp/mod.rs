@@ -24,6 +24,7 @@ mod news;
 pub mod outgoing;
 mod poll;
 mod ratchet;
+mod tap;
 
 pub use account::{
     Account, AccountError, Checked, ContactProfile, Group, JoinRequest, Joined, Member, MemberResult, Person,
@@ -32,6 +33,7 @@ pub use account::{
 pub use directory::{Connected, Directory, DirectoryError};
 pub use media::DownloadError;
 pub use outgoing::Along;
+pub use tap::Tapped;
 
 use crate::domain::clock::UnixMs;
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub struct WhatsappSettings {
     pub connect_attempts_max: u32,
     /// Pause between two devices when a gateway starts many.
     pub start_stagger: Duration,
+    /// Whether the latest stanzas of each device are kept in memory, without their contents.
+    pub protocol_tap: bool,
     /// Base address of a simulator to use in WhatsApp's place. Works only in a build with the feature `sandbox`.
     pub simulator: Option<url::Url>,
 }

@@ -99,7 +99,13 @@ impl World {
 
     async fn tenant(&self) -> TenantId {
         let tenant = TenantId::generate();
-        let key = NewKey { name: "k".into(), hash: tenant.to_string(), scopes: vec![], expires_at: i64::MAX };
+        let key = NewKey {
+            name: "k".into(),
+            hash: tenant.to_string(),
+            scopes: vec![],
+            allowed_ips: vec![],
+            expires_at: i64::MAX,
+        };
         self.store.create_tenant(tenant.clone(), "T", key).await.unwrap();
         tenant
     }

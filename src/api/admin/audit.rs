@@ -3,17 +3,16 @@
 use crate::api::Api;
 use crate::api::caller::Admin;
 use crate::api::envelope::{Answer, Envelope, enveloped};
-use crate::api::error::ApiError;
 use crate::api::extract::Query;
-use crate::api::v1::limit;
-use crate::domain::ids::TenantId;
-use crate::store::AuditRow;
+use crate::api::parameters::Parameters;
+use crate::domain::ids::{AuditId, TenantId};
+use crate::store::{AuditQuery, AuditRow};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 const LIMIT_MAX: u32 = 200;
-const ACTION_CHARS_MAX: usize = 100;
+const TEXT_CHARS_MAX: usize = 100;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -23,6 +22,15 @@ pub(in crate::api) struct Wanted {
     tenant: Option<String>,
     /// Only this action, for example `tenant.created`.
     action: Option<String>,
+    /// Only what this actor did: `admin`, `unknown`, `gateway`, or the id of an API key.
+    actor: Option<String>,
+    /// Only what concerns the thing with this id.
+    #[serde(rename = "resourceId")]
+    resource_id: Option<String>,
+    /// From this moment: unix seconds, or an ISO 8601 date or time.
+    since: Option<String>,
+    /// Up to and with this second or this day.
+    until: Option<String>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,
     /// 1 to 200; 50 when left out.
@@ -61,13 +69,26 @@ pub(in crate::api) struct Log {
 #[utoipa::path(get, path = "/audit-logs", operation_id = "listAuditLogs", tag = "Admin", params(Wanted),
     responses((status = 200, body = Envelope<Log>)))]
 pub(in crate::api) async fn list(State(api): State<Api>, _: Admin, Query(wanted): Query<Wanted>) -> Answer<Log> {
-    let tenant = wanted.tenant.as_deref().map(TenantId::parse).transpose();
-    let tenant = tenant.map_err(|error| ApiError::field("tenantId", error.to_string()))?;
-    if wanted.action.as_ref().is_some_and(|action| action.len() > ACTION_CHARS_MAX) {
-        return Err(ApiError::field("action", format!("must have at most {ACTION_CHARS_MAX} characters")));
-    }
-    let limit = limit(wanted.limit.as_deref(), LIMIT_MAX)?;
-    let lines = api.store.audit_log(tenant, wanted.action, wanted.cursor, limit).await?;
+    let mut parameters = Parameters::default();
+    let short = |text: &str| match text.len() <= TEXT_CHARS_MAX {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must have at most {TEXT_CHARS_MAX} characters")),
+    };
+    let (since, until) = parameters.span(wanted.since.as_deref(), wanted.until.as_deref());
+    let query = AuditQuery {
+        tenant: parameters.read("tenantId", wanted.tenant.as_deref(), TenantId::parse),
+        actor: parameters.read("actor", wanted.actor.as_deref(), short),
+        action: parameters.read("action", wanted.action.as_deref(), short),
+        resource_id: parameters.read("resourceId", wanted.resource_id.as_deref(), short),
+        since,
+        until,
+        before: parameters.read("cursor", wanted.cursor.as_deref(), |text| {
+            AuditId::parse(text).map_err(|_| "must be what nextCursor gave")
+        }),
+    };
+    let limit = parameters.limit(wanted.limit.as_deref(), LIMIT_MAX);
+    parameters.finish()?;
+    let lines = api.store.audit_log(query, limit).await?;
     let next_cursor = (lines.len() == limit as usize).then(|| lines.last().map(|line| line.id.clone())).flatten();
     Ok(enveloped(Log { logs: lines.into_iter().map(Line::from).collect(), next_cursor }))
 }

@@ -52,7 +52,7 @@ pub(in crate::api) async fn create(
     let label = fields.name("label", LABEL_CHARS_MAX, true);
     fields.finish()?;
     let device = api.store.create_device(&tenant, &label.unwrap_or_default()).await.map_err(no_tenant)?;
-    api.store.audit(admin.audit("device.created", "device", device.id.as_str())).await?;
+    api.store.audit(admin.audit("device.created", "device", device.id.as_str()).of(&tenant)).await?;
     api.count().await?;
     let device = CreatedDeviceRow {
         id: device.id,
@@ -80,7 +80,7 @@ pub(in crate::api) async fn delete(
     not_of_a_file("device", row.slug.as_deref(), &row.managed_by)?;
     api.directory.logout(&tenant, &device).await?;
     api.store.delete_device(&tenant, &device).await.map_err(no_device)?;
-    api.store.audit(admin.audit("device.deleted", "device", device.as_str())).await?;
+    api.store.audit(admin.audit("device.deleted", "device", device.as_str()).of(&tenant)).await?;
     api.count().await?;
     Ok(done("the device is deleted"))
 }

@@ -84,7 +84,7 @@ pub(in crate::api) async fn create(State(api): State<Api>, admin: Admin, mut fie
     let id = TenantId::generate();
     let (secret, key) = new_key(&api, &id);
     let tenant = api.store.create_tenant(id, &name.unwrap_or_default(), key).await?;
-    api.store.audit(admin.audit("tenant.created", "tenant", tenant.id.as_str())).await?;
+    api.store.audit(admin.audit("tenant.created", "tenant", tenant.id.as_str()).of(&tenant.id)).await?;
     api.count().await?;
     let created = CreatedTenant { tenant: tenant.into(), api_key: secret.expose().to_owned(), warning: KEY_WARNING };
     Ok((StatusCode::CREATED, enveloped(created)))
@@ -122,7 +122,7 @@ pub(in crate::api) async fn suspend(State(api): State<Api>, admin: Admin, Path(i
     let id = tenant_of_api(&api, &id).await?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
-    api.store.audit(admin.audit("tenant.suspended", "tenant", id.as_str())).await?;
+    api.store.audit(admin.audit("tenant.suspended", "tenant", id.as_str()).of(&id)).await?;
     api.count().await?;
     Ok(enveloped(OneTenant { message: Some("the tenant is suspended"), tenant: tenant.into() }))
 }
@@ -141,7 +141,7 @@ pub(in crate::api) async fn activate(
     let id = tenant_of_api(&api, &id).await?;
     let tenant = api.store.set_tenant_status(&id, TenantStatus::Active).await.map_err(no_tenant)?;
     api.directory.resume_tenant(&id).await?;
-    api.store.audit(admin.audit("tenant.activated", "tenant", id.as_str())).await?;
+    api.store.audit(admin.audit("tenant.activated", "tenant", id.as_str()).of(&id)).await?;
     api.count().await?;
     Ok(enveloped(OneTenant { message: Some("the tenant is active"), tenant: tenant.into() }))
 }
@@ -160,7 +160,7 @@ pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id
     api.store.delete_tenant(&id).await.map_err(no_tenant)?;
     api.plugins.forget(&id).await;
     api.plugins.forget(&id).await;
-    api.store.audit(admin.audit("tenant.deleted", "tenant", id.as_str())).await?;
+    api.store.audit(admin.audit("tenant.deleted", "tenant", id.as_str()).of(&id)).await?;
     api.count().await?;
     Ok(done("the tenant is deleted"))
 }
@@ -178,7 +178,7 @@ pub(in crate::api) async fn regenerate_key(
     let id = tenant(&api, &id).await?.id;
     let (secret, key) = new_key(&api, &id);
     api.store.add_key(&id, key, true).await.map_err(no_tenant)?;
-    api.store.audit(admin.audit("key.rotated", "tenant", id.as_str())).await?;
+    api.store.audit(admin.audit("key.rotated", "tenant", id.as_str()).of(&id)).await?;
     Ok(enveloped(NewKeyShown { api_key: secret.expose().to_owned(), warning: KEY_WARNING }))
 }
 
@@ -190,6 +190,7 @@ fn new_key(api: &Api, tenant: &TenantId) -> (Secret, NewKey) {
         name: "default".to_owned(),
         hash: api_key::sha256_hex(secret.expose()),
         scopes: vec!["manage".to_owned()],
+        allowed_ips: Vec::new(),
         expires_at,
     };
     (secret, key)

@@ -2,10 +2,12 @@
 
 pub(super) mod account;
 pub(super) mod chat_socket;
+pub(super) mod debug;
 pub(super) mod devices;
 pub(super) mod event_stream;
 pub(super) mod events;
 pub(super) mod groups;
+pub(super) mod keys;
 pub(super) mod lifecycle;
 pub(super) mod media;
 pub(super) mod messages;

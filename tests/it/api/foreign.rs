@@ -10,9 +10,17 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
     let gateway = tenant().await;
     let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
     let (other, own) = (text(&made["data"]["api_key"]), text(&gateway.info["apiKey"]));
-    let hook = json!({ "url": "https://example.com/hook", "events": ["device.degraded"] });
+    let hook = json!({ "url": "http://127.0.0.1:1/hook", "events": ["message.sent"], "retryCount": 1 });
     let (_, webhook) = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await;
     let message = text(&gateway.send_text("mine", "key").await.unwrap()["id"]);
+    let deliveries = format!("/v1/webhooks/{}/deliveries", text(&webhook["id"]));
+    let delivery = crate::support::until("a delivery", async || {
+        let first = gateway.get(&deliveries).await[0].clone();
+        first["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let (_, keys) = answer(gateway.request("GET", "/v1/keys")).await;
+    let key = text(&keys["data"]["keys"][0]["id"]);
     let plugin = text(&upload(&gateway, &guest("rust"), None).await.1["data"]["plugin"]["name"]);
     let event = text(&gateway.get("/v1/events?limit=1").await[0]["id"]);
     let template = json!({ "name": "mine", "text": "{{words}}" });
@@ -24,6 +32,8 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
         ("{media}", media),
         ("{template}", "mine".to_owned()),
         ("{plugin}", plugin),
+        ("{delivery}", delivery),
+        ("{key}", key),
         ("{event}", event),
         ("{device}", text(&gateway.info["deviceId"])),
         ("{tenant}", text(&gateway.info["tenantId"])),
@@ -64,7 +74,7 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
             }
         }
     }
-    assert!(walked >= 105, "{walked} operations");
+    assert!(walked >= 150, "{walked} operations");
     for (path, list) in [("/v1/devices", "devices"), ("/v1/devices/sessions", "sessions")] {
         let (_, found) = answer(gateway.http.get(gateway.url(path)).header("x-api-key", &other)).await;
         assert_eq!(found["data"][list], json!([]), "{path}");
@@ -75,6 +85,10 @@ async fn every_operation_asks_for_its_key_and_finds_nothing_of_another_tenant() 
     }
     let (_, templates) = answer(gateway.http.get(gateway.url("/v1/templates")).header("x-api-key", &other)).await;
     assert_eq!(templates["data"]["templates"], json!([]));
+    let (_, keys) = answer(gateway.http.get(gateway.url("/v1/keys")).header("x-api-key", &other)).await;
+    assert_eq!(keys["data"]["total"], 1, "its own");
+    let (_, letters) = answer(gateway.http.get(gateway.url("/v1/webhooks/dlq")).header("x-api-key", &other)).await;
+    assert_eq!(letters["data"]["total"], 0);
     let (_, events) = answer(gateway.http.get(gateway.url("/v1/events")).header("x-api-key", &other)).await;
     assert_eq!(events, json!([]));
     let (_, webhooks) = answer(gateway.http.get(gateway.url("/v1/webhooks")).header("x-api-key", &other)).await;

@@ -2,16 +2,19 @@
 
 mod account;
 mod changes;
+mod deliveries;
 mod documentation;
 mod errors;
 mod event_schemas;
 mod foreign;
 mod groups;
+mod keys;
 mod kinds;
 mod limits;
 mod media;
 mod messages;
 mod more_kinds;
+mod operator;
 mod polls;
 mod sockets;
 mod streams;

@@ -300,7 +300,8 @@ async fn another_tenant_is_decided_while_it_keeps_every_thread_busy() {
     settings["limits"]["call_ms"] = json!(20_000);
     let world = Arc::new(with(settings).await);
     let other = TenantId::generate();
-    let key = NewKey { name: "k".into(), hash: "other".into(), scopes: vec![], expires_at: i64::MAX };
+    let key =
+        NewKey { name: "k".into(), hash: "other".into(), scopes: vec![], allowed_ips: vec![], expires_at: i64::MAX };
     world.store.create_tenant(other.clone(), "Other", key).await.expect("tenant");
     let (sha256, _) = world.plugins.keep(rust_example()).await.expect("kept");
     let mut wanted = world.wanted("example", sha256, everything());

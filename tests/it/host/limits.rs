@@ -70,7 +70,13 @@ async fn instances_that_do_not_fit_the_pool_start_beside_it() {
     let mut all = Vec::new();
     for number in 0..30 {
         let tenant = TenantId::generate();
-        let key = NewKey { name: "k".into(), hash: format!("h{number}"), scopes: vec![], expires_at: i64::MAX };
+        let key = NewKey {
+            name: "k".into(),
+            hash: format!("h{number}"),
+            scopes: vec![],
+            allowed_ips: vec![],
+            expires_at: i64::MAX,
+        };
         world.store.create_tenant(tenant.clone(), "T", key).await.expect("tenant");
         for name in ["one", "two"] {
             let wanted = world.wanted(name, sha256.clone(), everything());

@@ -57,7 +57,8 @@ impl World {
         };
         let store = Store::open(&settings, &Secret::new("key"), clock.clone(), metrics.clone()).expect("store");
         let tenant = TenantId::generate();
-        let key = NewKey { name: "k".into(), hash: "h".into(), scopes: vec![], expires_at: i64::MAX };
+        let key =
+            NewKey { name: "k".into(), hash: "h".into(), scopes: vec![], allowed_ips: vec![], expires_at: i64::MAX };
         store.create_tenant(tenant.clone(), "Acme", key).await.expect("tenant");
         let device = store.create_device(&tenant, "shop").await.expect("device").id;
         let egress = EgressSettings {

@@ -4,12 +4,14 @@
 mod alone;
 mod files;
 mod own;
+mod receiver;
 mod schemas;
 mod shared;
 
 pub use alone::{alone, resident_mib};
 pub use files::{form, png, sha256};
 pub use own::{Own, own, own_with};
+pub use receiver::Receiver;
 pub use schemas::problems;
 pub use shared::{database, tenant};
 

@@ -90,6 +90,8 @@ impl World {
                     ("egress.allow", "127.0.0.1".to_owned()),
                     ("plugins.uploads", "true".to_owned()),
                     ("plugins.cache", guests().join("cache").display().to_string()),
+                    ("debug.protocol_tap", "true".to_owned()),
+                    ("limits.pairing_per_minute", "off".to_owned()),
                     ("limits.tenant", "off".to_owned()),
                     ("limits.public_per_minute", "off".to_owned()),
                     ("limits.failed_auth_per_minute", "off".to_owned()),

@@ -1,5 +1,11 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
+mod figures;
+mod sweep;
+
+pub use figures::{Backlog, Holdings, MessageFigures, Span};
+pub use sweep::{Keep, Swept};
+
 use super::{
     DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
     plugins, tenants,

@@ -1,21 +1,25 @@
 //! Webhooks: created, read, replaced, deleted. A generated secret is shown once.
 
+pub(in crate::api) mod dead_letters;
+pub(in crate::api) mod deliveries;
+pub(in crate::api) mod secret;
+pub(in crate::api) mod stats;
+pub(in crate::api) mod trial;
+
 use crate::api::Api;
 use crate::api::caller::{Manages, OwnWebhook, Reads, Tenant, no_webhook, not_of_a_file};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
-use crate::api::extract::Query;
 use crate::api::fields::Fields;
-use crate::api::v1::{Page, UpTo200};
-use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
+use crate::domain::delivery::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Order, Schedule};
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, TenantId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    DEVICES_MAX, EVENTS_MAX, HEADERS_MAX, NAME_CHARS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
-    URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
+    DEVICES_MAX, EVENTS_MAX, FILTER_ENTRIES_MAX, Filter, HEADERS_MAX, NAME_CHARS_MAX, SHARED_TOKEN_CHARS_MAX,
+    TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, URL_CHARS_MAX, WEBHOOKS_PER_TENANT_MAX,
 };
-use crate::store::{DeliveryRow, WebhookRow, WebhookSpec};
+use crate::store::{WebhookRow, WebhookSpec};
 use crate::webhooks::{generate_secret, is_reserved, standard_form, validate_secret};
 use axum::Json;
 use axum::extract::State;
@@ -63,7 +67,11 @@ pub(in crate::api) struct WebhookOptions {
     /// Signs the deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text. Generated when left out.
     #[schema(required = false)]
     secret: String,
-    /// Attempts in all.
+    /// Sent along in the URL, as the parameter `token`, so that a receiver can turn strangers away before it looks at a body.
+    /// Stored encrypted and never shown; an empty one ends it.
+    #[schema(required = false, max_length = 256)]
+    shared_token: String,
+    /// Attempts in all, on the classic schedule.
     #[schema(required = false, minimum = 1, maximum = 20, default = 3)]
     retry_count: u32,
     /// Milliseconds an attempt may take.
@@ -80,6 +88,31 @@ pub(in crate::api) struct WebhookOptions {
     /// The plugin that shapes the bodies; `default` is the gateway's own form.
     #[schema(required = false, default = "default", example = "slack-webhook")]
     format: String,
+    /// `classic`: attempts after 1, 5 and 15 seconds and then doubling. `long`: ten attempts over three days.
+    #[schema(required = false, default = "classic")]
+    schedule: Schedule,
+    /// `chat`: the deliveries of a chat go out one after the other, on the classic schedule.
+    #[schema(required = false, default = "none")]
+    ordering: Order,
+    /// Only events that fit; what an event does not tell does not keep it out. An empty one wants all.
+    #[schema(required = false)]
+    filter: WebhookFilter,
+}
+
+/// What is left out leaves out nothing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct WebhookFilter {
+    /// As the event's `chat`.
+    #[schema(required = false, min_items = 1, max_items = 1000, example = json!(["120363000000000001@g.us"]))]
+    chats: Option<Vec<String>>,
+    /// As the `type` of a message.
+    #[schema(required = false, min_items = 1, max_items = 1000, example = json!(["text"]))]
+    types: Option<Vec<String>>,
+    #[schema(required = false)]
+    from_me: Option<bool>,
+    #[schema(required = false)]
+    is_group: Option<bool>,
 }
 
 /// A webhook. Its secret and the values of its headers are masked.
@@ -99,6 +132,10 @@ pub(in crate::api) struct Shown {
     /// The secret in the form that Standard Webhooks libraries take; shown once.
     #[serde(skip_serializing_if = "Option::is_none")]
     standard_secret: Option<String>,
+    /// Until when the secret before a rotation signs too, unix seconds.
+    previous_secret_until: Option<i64>,
+    /// Masked; null when there is none.
+    shared_token: Option<&'static str>,
     headers: BTreeMap<String, &'static str>,
     retry_count: u32,
     /// Milliseconds.
@@ -106,31 +143,15 @@ pub(in crate::api) struct Shown {
     device_ids: Option<Vec<String>>,
     /// `default`, or the plugin that shapes the bodies.
     format: String,
+    schedule: Schedule,
+    ordering: Order,
+    filter: WebhookFilter,
+    /// Since when its attempts fail, unix seconds; null while it works.
+    failing_since: Option<i64>,
     /// Its name in configuration files.
     slug: Option<String>,
     /// `api`, or the name of the file that declares it.
     managed_by: String,
-    /// Unix seconds.
-    created_at: i64,
-    /// Unix seconds.
-    updated_at: i64,
-}
-
-/// One event on its way to one webhook.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Delivery)]
-pub(in crate::api) struct ShownDelivery {
-    id: String,
-    event_id: String,
-    /// `due`, `sending`, `delivered`, or `parked` in the dead letter queue.
-    status: String,
-    attempts: u32,
-    /// The HTTP status of the last attempt; null when there was no answer.
-    last_status: Option<u16>,
-    last_error: Option<String>,
-    /// Unix seconds.
-    next_attempt_at: i64,
     /// Unix seconds.
     created_at: i64,
     /// Unix seconds.
@@ -209,19 +230,6 @@ pub(in crate::api) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// List the deliveries of a webhook, newest first
-#[utoipa::path(get, path = "/webhooks/{webhook}/deliveries", operation_id = "listDeliveries", tag = "Webhooks",
-    params(Page<UpTo200>), responses((status = 200, body = Vec<ShownDelivery>)))]
-pub(in crate::api) async fn deliveries(
-    State(api): State<Api>,
-    webhook: OwnWebhook<Reads>,
-    Query(page): Query<Page<UpTo200>>,
-) -> Bare<Vec<ShownDelivery>> {
-    let (limit, offset) = page.checked()?;
-    let rows = api.store.deliveries(&webhook.tenant.id, &webhook.row.id, limit, offset).await?;
-    Ok(Json(rows.into_iter().map(ShownDelivery::from).collect()))
-}
-
 /// What the body asks for, over what was there before; and whether the secret was made here.
 fn spec(
     api: &Api,
@@ -244,6 +252,20 @@ fn spec(
     };
     let name = fields.name("name", NAME_CHARS_MAX, false);
     let secret = fields.parsed("secret", false, |text| validate_secret(text).map(|()| Secret::new(text)));
+    let shared_token = fields
+        .text("sharedToken", 0..=SHARED_TOKEN_CHARS_MAX, false)
+        .map(|token| Some(token).filter(|t| !t.is_empty()));
+    let shared_token = shared_token.map(|token| token.map(Secret::new));
+    let schedule = fields.parsed("schedule", false, Schedule::parse);
+    let order = fields.parsed("ordering", false, Order::parse);
+    let (schedule, order) = (
+        schedule.or(earlier.as_ref().map(|before| before.schedule)).unwrap_or_default(),
+        order.or(earlier.as_ref().map(|before| before.order)).unwrap_or_default(),
+    );
+    if let Err(why) = order.fits(schedule) {
+        fields.wrong("ordering", why);
+    }
+    let filter = filter(&mut fields);
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
     let timeout_ms = fields.whole("timeout", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX);
     let enabled = fields.flag("enabled");
@@ -272,6 +294,10 @@ fn spec(
             timeout_ms: timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT),
             device_ids,
             format: format.flatten(),
+            shared_token: shared_token.flatten(),
+            schedule,
+            order,
+            filter: filter.unwrap_or_default(),
         },
         Some(before) => WebhookSpec {
             name: name.or(before.name),
@@ -284,9 +310,31 @@ fn spec(
             timeout_ms: timeout_ms.unwrap_or(before.timeout_ms),
             device_ids: device_ids.or(before.device_ids),
             format: format.unwrap_or(before.format),
+            shared_token: shared_token.unwrap_or(before.shared_token),
+            schedule,
+            order,
+            filter: filter.unwrap_or(before.filter),
         },
     };
     Ok((spec, generated))
+}
+
+fn filter(fields: &mut Fields) -> Option<Filter> {
+    let mut inner = fields.inner("filter")?;
+    inner.only(&["chats", "types", "fromMe", "isGroup"]);
+    let mut listed = |name: &str| {
+        if !inner.has(name) {
+            return None;
+        }
+        inner.list(name, 1..=FILTER_ENTRIES_MAX, |text| match text.is_empty() {
+            true => Err("must not be empty"),
+            false => Ok(text.to_owned()),
+        })
+    };
+    let (chats, types) = (listed("chats"), listed("types"));
+    let filter = Filter { chats, types, from_me: inner.flag("fromMe"), is_group: inner.flag("isGroup") };
+    fields.take_in(inner);
+    Some(filter)
 }
 
 /// `None` is our own form. A plugin has to be there already: a receiver that expects its form gets nothing without it.
@@ -315,27 +363,22 @@ impl From<WebhookRow> for Shown {
             retry_count: webhook.retry_count,
             timeout: webhook.timeout_ms,
             device_ids: webhook.device_ids,
+            previous_secret_until: webhook.previous_secret.map(|(_, until)| until / 1000),
+            shared_token: webhook.shared_token.map(|_| MASK),
+            schedule: webhook.schedule,
+            ordering: webhook.order,
+            filter: WebhookFilter {
+                chats: webhook.filter.chats,
+                types: webhook.filter.types,
+                from_me: webhook.filter.from_me,
+                is_group: webhook.filter.is_group,
+            },
+            failing_since: webhook.failing_since.map(|at| at / 1000),
             format: webhook.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
             slug: webhook.slug,
             managed_by: webhook.managed_by,
             created_at: webhook.created_at / 1000,
             updated_at: webhook.updated_at / 1000,
-        }
-    }
-}
-
-impl From<DeliveryRow> for ShownDelivery {
-    fn from(row: DeliveryRow) -> Self {
-        Self {
-            id: row.id,
-            event_id: row.event_id,
-            status: row.status,
-            attempts: row.attempts,
-            last_status: row.last_status,
-            last_error: row.last_error,
-            next_attempt_at: row.next_at / 1000,
-            created_at: row.created_at / 1000,
-            updated_at: row.updated_at / 1000,
         }
     }
 }
