@@ -4,9 +4,11 @@
 //! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
+use super::people::Scope;
 use super::polls::{self, NewPoll, NewVote, Written};
 use super::{Result, Store, Topic, Tx, events, plugin_history};
 use crate::domain::aftermath::Aftermath;
+use crate::domain::chat::Line;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, EventId, TenantId};
@@ -23,6 +25,8 @@ pub struct NewInboxRow {
     /// The decrypted protobuf without its key material; `None` for what is between devices and no message of anybody, of
     /// which only is kept that it came.
     pub message: Option<Vec<u8>>,
+    /// What it does to the lines of its chat.
+    pub line: Option<Line>,
     /// When it asks something.
     pub poll: Option<NewPoll>,
     /// When it answers a poll that is known.
@@ -100,6 +104,7 @@ impl Store {
                         ])?;
                     if written > 0 {
                         note_poll(tx, &tenant, &lease.device, row, sealed.as_deref(), now)?;
+                        Scope { tx, tenant: &tenant, device: &lease.device, now }.received(row)?;
                     }
                     new += if row.message.is_some() { written } else { 0 };
                 }
@@ -168,6 +173,7 @@ impl Store {
         redacted: bool,
     ) -> Result<()> {
         let (seq, tenant, now) = (row.seq, row.tenant.clone(), self.clock.now_ms());
+        let replaced = if redacted { replaced(row, &came_of_it) } else { None };
         self.db
             .write(move |tx| {
                 let first = tx
@@ -177,6 +183,9 @@ impl Store {
                     )?
                     .execute(params![seq, redacted])?;
                 if first > 0 {
+                    if let Some((device, chat, wa_id, text)) = &replaced {
+                        Scope { tx, tenant: &tenant, device, now }.redacted(chat, wa_id, text.as_deref())?;
+                    }
                     for event in &came_of_it {
                         events::append_decided(tx, event)?;
                     }
@@ -223,6 +232,14 @@ impl Store {
 /// Whose turn an event waits for; empty when it concerns no chat.
 pub(super) fn chat_of(event: &Event) -> &str {
     event.data.get("chat").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The message whose line says something else now, and what.
+fn replaced(row: &InboxRow, came_of_it: &[Event]) -> Option<(DeviceId, String, String, Option<String>)> {
+    let Incoming::Message { wa_id, .. } = &row.what else { return None };
+    let said = came_of_it.first().map(|event| &event.data);
+    let text = said.and_then(|data| data["text"].as_str().or_else(|| data["caption"].as_str()));
+    Some((row.device.clone(), row.chat.clone(), wa_id.clone(), text.map(str::to_owned)))
 }
 
 /// Keeps a poll, or counts a vote, with the row that was just written for it.

@@ -8,6 +8,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0002_plugins", include_str!("../../migrations/0002_plugins.sql")),
     ("0003_tenant_files", include_str!("../../migrations/0003_tenant_files.sql")),
     ("0004_templates", include_str!("../../migrations/0004_templates.sql")),
+    ("0006_chats", include_str!("../../migrations/0006_chats.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]

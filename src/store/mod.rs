@@ -8,16 +8,20 @@
 //! operations).
 
 mod audit;
+mod chat_lines;
+mod chats;
 mod database;
 mod deliveries;
 mod device_locks;
 mod devices;
 mod events;
+mod history;
 mod inbox;
 mod maintenance;
 mod migrations;
 mod open;
 mod outbox;
+mod people;
 mod plugin_history;
 mod plugin_kv;
 mod plugin_ticks;
@@ -32,15 +36,19 @@ mod wake;
 mod webhooks;
 
 pub use audit::{AuditEntry, AuditRow};
+pub use chat_lines::{Before, LineRow, NewLine, READ_AT_ONCE_MAX};
+pub use chats::{ChatRow, ChatSync};
 pub use database::Tx;
 pub use deliveries::{AttemptEnd, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventQuery, EventRow};
+pub use history::{HistoryChat, HistoryEnd, HistoryPart};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
 pub use maintenance::{PluginFile, ResumableDevice, Totals};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
+pub use people::ContactRow;
 pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
 pub use plugin_kv::{KvRow, KvUse};
 pub use plugins::{PluginRow, PluginSpec, PluginWrites};

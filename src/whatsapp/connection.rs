@@ -4,6 +4,7 @@ use super::account::watch_again;
 use super::backend::Backend;
 use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
+use super::history::Historian;
 use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::missing::{Missing, Received};
@@ -11,6 +12,7 @@ use super::news;
 use super::outgoing::{Acks, Sender};
 use super::ratchet::{Ratchet, SettledTransports};
 use super::{PairingCode, QrCode, Vitals};
+use crate::domain::chat::ChatChange;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Ended, Observed};
 use crate::domain::event::{Event, EventType};
@@ -39,6 +41,8 @@ const LID_CACHE_MAX: u64 = 10_000;
 const RECEIPTS_PER_WRITE_MAX: usize = 256;
 /// Events of one transaction, of what is news and no message.
 const NEWS_PER_WRITE_MAX: usize = 256;
+/// Changes of chats of one transaction.
+const CHANGES_PER_WRITE_MAX: usize = 256;
 /// How a phone names this device in its list of linked devices.
 const DEVICE_NAME: &str = "Rijan";
 /// One-time keys for a simulator, which hands out few.
@@ -95,6 +99,7 @@ struct Connection<'a> {
     signals: mpsc::Receiver<Signal>,
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
+    historian: Historian,
     linked: bool,
     connected: bool,
     /// A signal that was read too early.
@@ -138,8 +143,7 @@ impl<'a> Connection<'a> {
             .with_event_handler(queue)
             .with_inbound_durability_hook(hook)
             .with_cache_config(caches())
-            .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME))
-            .skip_history_sync();
+            .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME));
         if simulator.is_some() {
             builder = builder.with_wanted_pre_key_count(SIMULATOR_PREKEYS);
         }
@@ -161,6 +165,7 @@ impl<'a> Connection<'a> {
             signals,
             acks,
             ratchet,
+            historian: Historian::start(env.store.clone(), env.tenant.clone(), lease.clone()),
             linked,
             connected: false,
             put_back: None,
@@ -265,6 +270,8 @@ impl<'a> Connection<'a> {
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
             Signal::News(first) => self.on_news(first).await,
+            Signal::Chat(first) => self.on_chats(first).await,
+            Signal::History(file) => self.historian.put(file),
             Signal::Undecryptable { chat, sender, id } => self.on_undecryptable(&chat, &sender, &id).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
@@ -358,6 +365,22 @@ impl<'a> Connection<'a> {
         if !events.is_empty() {
             self.report(self.env.store.append_events_once(events).await);
         }
+    }
+
+    /// What was done on other devices comes in runs too: all of it when a device was linked.
+    async fn on_chats(&mut self, first: ChatChange) {
+        let mut changes = vec![first];
+        while changes.len() < CHANGES_PER_WRITE_MAX {
+            match self.signals.try_recv() {
+                Ok(Signal::Chat(next)) => changes.push(next),
+                Ok(other) => {
+                    self.put_back = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.report(self.env.store.change_chats(&self.env.tenant, &self.env.device, changes).await);
     }
 
     /// Receipts come in runs: a run is one transaction.

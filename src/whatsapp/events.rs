@@ -4,10 +4,12 @@
 //! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
 //! that, because they pass the durability hook and not this queue.
 
+use super::chats;
 use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
 use super::ratchet::Ratchet;
+use crate::domain::chat::{Change, ChatChange};
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
@@ -63,6 +65,10 @@ pub(super) enum Signal {
     Missing(Missing),
     /// Something around messages; `news` reads it.
     News(Arc<Event>),
+    /// What became of a chat on another device of the account.
+    Chat(ChatChange),
+    /// A file of history that the phone gave.
+    History(Arc<Event>),
     Flooded,
 }
 
@@ -108,7 +114,11 @@ impl EventHandler for SignalQueue {
             Event::UndecryptableMessage(message) => self.ratchet.read(&message.info.id),
             _ => {}
         }
-        let signal = if news::is_news(&event) { Some(Signal::News(event)) } else { signal(&event) };
+        let signal = match &*event {
+            Event::HistorySync(_) => Some(Signal::History(event)),
+            told if news::is_news(told) => Some(Signal::News(event)),
+            told => chats::change(told).map(Signal::Chat).or_else(|| signal(told)),
+        };
         if let Some(signal) = signal {
             self.put(signal);
         }
@@ -136,6 +146,18 @@ fn signal(event: &Event) -> Option<Signal> {
         Event::TemporaryBan(ban) => Signal::Banned { detail: format!("{:?}", ban.code) },
         Event::ClientOutdated(_) => Signal::Outdated,
         Event::ConnectFailure(failure) => Signal::Lost { detail: format!("connect failure {:?}", failure.reason) },
+        Event::Receipt(receipt)
+            if receipt.r#type == ReceiptType::ReadSelf
+                || (receipt.r#type == ReceiptType::Read && receipt.source.is_from_me) =>
+        {
+            let ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+            Signal::Chat(ChatChange {
+                address: receipt.source.chat.to_non_ad().to_string(),
+                change: Change::ReadUpTo(ids),
+                at: receipt.timestamp.timestamp_millis(),
+                is_news: true,
+            })
+        }
         Event::Receipt(receipt) => {
             let status = match receipt.r#type {
                 ReceiptType::Delivered => Status::Delivered,
