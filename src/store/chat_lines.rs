@@ -98,8 +98,9 @@ impl Store {
         self.db
             .read(move |conn| {
                 let (_, seq) = place(conn, chat, &id)?.ok_or(StoreError::NotFound)?;
-                let sql =
-                    format!("SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} WHERE m.tenant_id = ?1 AND m.seq = ?2");
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} WHERE m.tenant_id = ?1 AND m.seq = ?2"
+                );
                 conn.prepare_cached(&sql)?
                     .query_row(params![tenant.as_str(), seq], read)
                     .optional()?
@@ -254,7 +255,9 @@ impl Scope<'_> {
         }
         match &row.line {
             None => Ok(()),
-            Some(Line::Edited { target, text }) => self.edited(&row.chat, target, &row.sender, from_me, text.as_deref()),
+            Some(Line::Edited { target, text }) => {
+                self.edited(&row.chat, target, &row.sender, from_me, text.as_deref())
+            }
             Some(Line::Deleted { target }) => self.deleted(&row.chat, target),
             Some(Line::New { kind, text, is_caption }) => {
                 let line = NewLine {

@@ -4,7 +4,7 @@
 
 use super::people::{Scope, canonical};
 use super::{Result, Store, StoreError, Tx};
-use crate::domain::chat::{ChatChange, Change, is_chat, is_group, is_lid, is_phone};
+use crate::domain::chat::{Change, ChatChange, is_chat, is_group, is_lid, is_phone};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, TenantId};
@@ -239,7 +239,9 @@ impl Scope<'_> {
                 let Some(id) = self.known_chat(address)? else { return Ok(()) };
                 let changed = self
                     .tx
-                    .prepare_cached("UPDATE chat_messages SET starred = ?3 WHERE chat_id = ?1 AND wa_id = ?2 AND starred <> ?3")?
+                    .prepare_cached(
+                        "UPDATE chat_messages SET starred = ?3 WHERE chat_id = ?1 AND wa_id = ?2 AND starred <> ?3",
+                    )?
                     .execute(params![id, wa_id, starred])?;
                 let told = json!({ "starred": starred, "messageId": wa_id });
                 if changed > 0 { self.changed(change, told) } else { Ok(()) }
@@ -265,7 +267,9 @@ impl Scope<'_> {
         let Some(chat) = self.open_chat(&change.address)? else { return Ok(()) };
         let changed = self
             .tx
-            .prepare_cached(&format!("UPDATE chats SET {column} = ?2, updated_at = ?3 WHERE id = ?1 AND {column} <> ?2"))?
+            .prepare_cached(&format!(
+                "UPDATE chats SET {column} = ?2, updated_at = ?3 WHERE id = ?1 AND {column} <> ?2"
+            ))?
             .execute(params![chat.id, value, self.now])?;
         if changed > 0 { self.changed(change, told) } else { Ok(()) }
     }
@@ -284,7 +288,9 @@ impl Scope<'_> {
                 .execute(params![chat.id, self.now])?
         } else {
             self.tx
-                .prepare_cached("UPDATE chats SET marked_unread = 1, updated_at = ?2 WHERE id = ?1 AND marked_unread = 0")?
+                .prepare_cached(
+                    "UPDATE chats SET marked_unread = 1, updated_at = ?2 WHERE id = ?1 AND marked_unread = 0",
+                )?
                 .execute(params![chat.id, self.now])?
         };
         if changed > 0 { self.told_unread(change, chat.id) } else { Ok(()) }
@@ -292,16 +298,22 @@ impl Scope<'_> {
 
     fn read_up_to(&self, change: &ChatChange, ids: &[String]) -> Result<()> {
         let Some(chat) = self.known_chat(&change.address)? else { return Ok(()) };
-        let newest: Option<UnixMs> = self
+        // Of several in one second, those that arrived here later are not read with it.
+        let newest: Option<(UnixMs, i64)> = self
             .tx
             .prepare_cached(
-                "SELECT max(at) FROM chat_messages WHERE chat_id = ?1 AND wa_id IN (SELECT value FROM json_each(?2))",
+                "SELECT at, seq FROM chat_messages WHERE chat_id = ?1 AND wa_id IN (SELECT value FROM json_each(?2)) \
+                 ORDER BY at DESC, seq DESC LIMIT 1",
             )?
-            .query_row(params![chat, json!(ids).to_string()], |row| row.get(0))?;
+            .query_row(params![chat, json!(ids).to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((at, seq)) = newest else { return Ok(()) };
         let changed = self
             .tx
-            .prepare_cached("UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1 AND at <= ?2")?
-            .execute(params![chat, newest])?;
+            .prepare_cached(
+                "UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1 AND (at, seq) <= (?2, ?3)",
+            )?
+            .execute(params![chat, at, seq])?;
         if changed == 0 {
             return Ok(());
         }
@@ -325,7 +337,8 @@ impl Scope<'_> {
     /// Takes the lines that are not newer than the change, and the chat itself unless newer ones stay.
     fn remove(&self, change: &ChatChange, whole: bool, keep_starred: bool) -> Result<()> {
         let Some(chat) = self.known_chat(&change.address)? else { return Ok(()) };
-        self.tx
+        let gone = self
+            .tx
             .prepare_cached("DELETE FROM chat_messages WHERE chat_id = ?1 AND at <= ?2 AND NOT (?3 AND starred)")?
             .execute(params![chat, change.at, keep_starred])?;
         let newer: bool = self
@@ -338,6 +351,9 @@ impl Scope<'_> {
             self.changed(change, told)?;
             self.tx.prepare_cached("DELETE FROM chats WHERE id = ?1")?.execute([chat])?;
             return self.synced("last_chats_delete_at");
+        }
+        if gone == 0 {
+            return Ok(());
         }
         self.tx
             .prepare_cached(
@@ -412,4 +428,173 @@ pub(super) fn forget_of_another(tx: &Tx<'_>, device: &DeviceId, jid: &str) -> Re
         tx.execute(&format!("DELETE FROM {table} WHERE device_id = ?1"), [device.as_str()])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chat_lines::{BEFORE, SEARCH};
+    use super::super::{NewInboxRow, NewKey, StoreSettings, migrations};
+    use super::*;
+    use crate::domain::chat::Line;
+    use crate::domain::clock::Clock;
+    use crate::domain::secret::Secret;
+    use crate::store::{Before, EventQuery, Lease};
+    use crate::telemetry::metrics::Metrics;
+    use rusqlite::Connection;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    struct World {
+        store: Store,
+        tenant: TenantId,
+        device: DeviceId,
+        lease: Lease,
+        _folder: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().expect("folder");
+            let settings = StoreSettings {
+                path: folder.path().join("rijan.db"),
+                readers: 1,
+                batch_time_max: Duration::from_millis(2),
+                batch_requests_max: 64,
+                instance_id: None,
+            };
+            let metrics = Arc::new(Metrics::new().expect("metrics"));
+            let clock = Clock::manual(1_800_000_000_000);
+            let store = Store::open(&settings, &Secret::new("key"), clock, metrics).expect("store");
+            let tenant = TenantId::generate();
+            let key = NewKey { name: "k".into(), hash: "h".into(), scopes: vec![], expires_at: i64::MAX };
+            store.create_tenant(tenant.clone(), "Acme", key).await.expect("tenant");
+            let device = store.create_device(&tenant, "shop").await.expect("device").id;
+            let lease = store.acquire_lease(&tenant, &device).await.expect("lease");
+            Self { store, tenant, device, lease, _folder: folder }
+        }
+
+        async fn received(&self, chat: &str, id: &str, at_s: i64, other: Option<&str>, line: Line) {
+            let row = NewInboxRow {
+                chat: chat.into(),
+                sender: chat.into(),
+                wa_id: id.into(),
+                envelope: json!({ "fromMe": false, "timestamp": at_s, "senderAlternative": other, "pushName": "Budi" }),
+                message: Some(Vec::new()),
+                line: Some(line),
+                poll: None,
+                vote: None,
+            };
+            self.store.record_inbound(&self.tenant, &self.lease, vec![row]).await.expect("recorded");
+        }
+
+        async fn chats(&self) -> Vec<ChatRow> {
+            self.store.chats(&self.tenant, &self.device, 10, 0).await.expect("chats")
+        }
+
+        async fn told(&self, type_: EventType) -> Vec<Value> {
+            let query = EventQuery {
+                after: Some(0),
+                types: vec![type_.as_str().to_owned()],
+                limit: 100,
+                ..EventQuery::default()
+            };
+            self.store.events(&self.tenant, query).await.expect("events").into_iter().map(|row| row.data).collect()
+        }
+    }
+
+    fn said(text: &str) -> Line {
+        Line::New { kind: "text", text: Some(text.into()), is_caption: false }
+    }
+
+    #[tokio::test]
+    async fn a_chat_under_a_lid_becomes_the_one_of_its_phone_number_and_that_is_told_once() {
+        let world = World::new().await;
+        let (lid, phone) = ("1001@lid", "6281100000002@s.whatsapp.net");
+        world.received(phone, "A", 100, None, said("by phone")).await;
+        world.received(lid, "B", 200, None, said("by lid")).await;
+        assert_eq!(world.chats().await.len(), 2);
+
+        world.received(lid, "C", 300, Some(phone), said("by both")).await;
+        world.received(lid, "D", 400, Some(phone), said("again")).await;
+
+        let chats = world.chats().await;
+        let [one] = &chats[..] else { panic!("{chats:?}") };
+        assert_eq!((one.jid.as_str(), one.lid.as_deref(), one.address.as_str()), (phone, Some(lid), lid));
+        assert_eq!((one.unread_count, one.last_message_at, one.name.as_deref()), (4, Some(400_000), Some("Budi")));
+        let lines = world.store.chat_lines(&world.tenant, one.id, Before::Newest, 10).await.expect("lines");
+        let ids: Vec<&str> = lines.iter().map(|line| line.wa_id.as_str()).collect();
+        assert_eq!(ids, ["D", "C", "B", "A"]);
+        let by_lid = ChatId::parse(lid).expect("a lid");
+        assert_eq!(world.store.chat(&world.tenant, &world.device, &by_lid).await.expect("found").id, one.id);
+        let merged = world.told(EventType::IdentityMerged).await;
+        assert_eq!(merged.len(), 1, "{merged:?}");
+        assert_eq!((&merged[0]["contactId"], &merged[0]["lid"]), (&json!(phone), &json!(lid)));
+        let people = world.store.contacts(&world.tenant, &world.device, String::new(), 10).await.expect("people");
+        assert_eq!(people.len(), 1, "{people:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_but_its_author_edits_a_line() {
+        let world = World::new().await;
+        let group = "120363000000000001@g.us";
+        world.received(group, "A", 100, None, said("as written")).await;
+        let edit = Line::Edited { target: "A".into(), text: Some("forged".into()) };
+        let forged = NewInboxRow {
+            chat: group.into(),
+            sender: "6281100000009@s.whatsapp.net".into(),
+            wa_id: "B".into(),
+            envelope: json!({ "fromMe": false, "timestamp": 200 }),
+            message: Some(Vec::new()),
+            line: Some(edit),
+            poll: None,
+            vote: None,
+        };
+
+        world.store.record_inbound(&world.tenant, &world.lease, vec![forged]).await.expect("recorded");
+
+        let chat = world.chats().await.remove(0);
+        let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
+        assert_eq!((lines.len(), lines[0].text.as_deref(), lines[0].edited), (1, Some("as written"), false));
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_so_already_is_not_told_and_an_older_deletion_leaves_what_is_newer() {
+        let world = World::new().await;
+        let jid = "6281100000002@s.whatsapp.net";
+        world.received(jid, "A", 100, None, said("old")).await;
+        world.received(jid, "B", 300, None, said("new")).await;
+        let change =
+            |change: Change, at_s: i64| ChatChange { address: jid.into(), change, at: at_s * 1_000, is_news: true };
+
+        let changes =
+            vec![change(Change::Pinned(true), 150), change(Change::Pinned(true), 160), change(Change::Deleted, 200)];
+        world.store.change_chats(&world.tenant, &world.device, changes).await.expect("changed");
+
+        let chat = world.chats().await.remove(0);
+        let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
+        assert_eq!((lines.len(), lines[0].wa_id.as_str(), chat.unread_count), (1, "B", 1));
+        assert_eq!(world.told(EventType::ChatUpdated).await.len(), 2, "pinned once, and the deletion");
+    }
+
+    #[test]
+    fn every_list_walks_an_index_and_no_table() {
+        let mut conn = Connection::open_in_memory().expect("in memory");
+        migrations::apply(&mut conn, 1).expect("schema");
+        let lines = "SELECT * FROM chat_messages AS m JOIN chats AS c ON c.id = m.chat_id \
+                     LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id";
+        for (sql, index) in [
+            (format!("SELECT {COLUMNS} FROM {WITH_CONTACTS} {NEWEST_CHATS}"), "chats_newest"),
+            (format!("{lines} {BEFORE}"), "chat_messages_newest"),
+            (format!("SELECT m.seq {SEARCH}"), "VIRTUAL TABLE INDEX"),
+            ("SELECT count(*) FROM chats WHERE device_id = ?1".to_owned(), "COVERING INDEX"),
+        ] {
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("sql");
+            let steps: Vec<String> =
+                statement.query_map([], |row| row.get(3)).and_then(Iterator::collect).expect("a plan");
+            let plan = steps.join("; ");
+            let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE INDEX"));
+            assert_eq!(scans.count(), 0, "{plan}");
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
 }

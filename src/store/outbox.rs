@@ -1,8 +1,8 @@
 //! Messages on their way out. A row is written before the request is answered and carries WhatsApp's id from the start,
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
-use super::device_locks::Lease;
 use super::chat_lines::{NewLine, shown};
+use super::device_locks::Lease;
 use super::people::Scope;
 use super::{Result, Store, StoreError, Tx, devices, events, plugin_history};
 use crate::domain::aftermath::{Aftermath, PluginSend};

@@ -1,13 +1,17 @@
 //! What the account's devices tell each other of its chats and contacts, through WhatsApp's app state.
 
-use crate::domain::chat::{ChatChange, Change, MUTED_FOR_GOOD};
+use crate::domain::chat::{Change, ChatChange, MUTED_FOR_GOOD};
 use wacore::types::events::Event;
 use wacore_binary::Jid;
+
+/// What comes with all of a collection was done at any time, and is news when that was less than this ago.
+const NEWS_FOR_MS: i64 = 60_000;
 
 /// `None` for what is not of a chat or a contact.
 pub(super) fn change(told: &Event) -> Option<ChatChange> {
     let of = |jid: &Jid, at_ms: i64, full_sync: bool, change: Change| {
-        Some(ChatChange { address: jid.to_non_ad().to_string(), change, at: at_ms, is_news: !full_sync })
+        let is_news = !full_sync || wacore::time::now_millis() - at_ms < NEWS_FOR_MS;
+        Some(ChatChange { address: jid.to_non_ad().to_string(), change, at: at_ms, is_news })
     };
     match told {
         Event::ArchiveUpdate(update) => {

@@ -1,6 +1,7 @@
 //! What a tenant does, with its key.
 
 pub(super) mod account;
+pub(super) mod chats;
 pub(super) mod devices;
 pub(super) mod events;
 pub(super) mod groups;

@@ -137,9 +137,10 @@ impl From<AppStateError> for AccountError {
     fn from(error: AppStateError) -> Self {
         match error {
             // Of a device that was linked a moment ago: its phone has not given it the key yet.
-            AppStateError::InvalidRequest(why) if why.contains("sync key") => {
-                Self::Refused { code: 409, text: "the phone has not shared the key of its settings yet; try again".into() }
-            }
+            AppStateError::InvalidRequest(why) if why.contains("sync key") => Self::Refused {
+                code: 409,
+                text: "the phone has not shared the key of its settings yet; try again".into(),
+            },
             AppStateError::InvalidRequest(why) => Self::Unfit(why),
             AppStateError::Internal(error) => internal(error),
             other => Self::Failed(format!("{other}: {other:?}")),
