@@ -124,6 +124,20 @@ async fn what_is_done_to_a_chat_is_read_back_by_another_device() {
     let (contact, jid) = (text(&gateway.info["contactPhone"]), contact_jid(&gateway));
     let id = written(&gateway, json!({ "text": "keep this" })).await;
     chat(&gateway, &second, &jid, |_| true).await;
+    // Once each has taken in something of the other, neither is still taking in what was before it was linked.
+    for (by, seen_by) in [(&first, &second), (&second, &first)] {
+        for on in [true, false] {
+            until("the other device to take it in", async || {
+                for action in ["pin", "mute"] {
+                    done(&gateway, by, "POST", &format!("/chats/{contact}/{action}"), json!({ action: on })).await;
+                }
+                let listed = done(&gateway, seen_by, "GET", "/chats", Value::Null).await;
+                let chat = &listed["chats"][0];
+                (chat["pinned"] == on && chat["muted"] == on).then_some(())
+            })
+            .await;
+        }
+    }
     let post =
         async |path: &str, body: Value| done(&gateway, &first, "POST", &format!("/chats/{contact}{path}"), body).await;
 
