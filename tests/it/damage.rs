@@ -50,7 +50,7 @@ fn copy_of_the_first(database: &Connection, wa_id: &str) {
         .execute(
             "INSERT INTO messages_inbox (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at) \
              SELECT tenant_id, device_id, chat, sender, ?1, json_set(envelope, '$.id', ?1), message, received_at \
-             FROM messages_inbox ORDER BY seq LIMIT 1",
+             FROM messages_inbox WHERE length(message) > 0 ORDER BY seq LIMIT 1",
             [wa_id],
         )
         .unwrap();

@@ -171,6 +171,8 @@ async fn what_is_done_to_a_chat_is_read_back_by_another_device() {
     let read = done(&gateway, &second, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
     assert_eq!(read["messages"][0]["starred"], true, "{read}");
 
+    written(&gateway, json!({ "text": "and not this" })).await;
+    chat(&gateway, &second, &jid, |chat| chat["unreadCount"] == 2).await;
     post("/clear", json!({ "keepStarred": true })).await;
     event(&gateway, &second, "chat.updated", |data| data["changes"]["cleared"] == true).await;
     let read = done(&gateway, &second, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
