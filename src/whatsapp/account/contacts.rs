@@ -72,7 +72,7 @@ impl Account {
         if known.phone.is_some() && known.lid.is_some() {
             return Ok(Some(known));
         }
-        let told = self.ask("contact", self.client.contacts().is_on_whatsapp(&[jid.clone()])).await?;
+        let told = self.ask("contact", self.client.contacts().is_on_whatsapp(std::slice::from_ref(&jid))).await?;
         let there = told.iter().any(|one| is_about(one, &jid) && one.is_registered);
         Ok(if there { Some(self.person(&jid).await) } else { None })
     }
