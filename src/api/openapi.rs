@@ -16,11 +16,12 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("Messages", "Sending, and what became of it."),
     ("Media", "Files: brought to be sent, or received."),
     ("Devices", "Linked WhatsApp accounts."),
     ("Pairing", "Linking a device to an account."),
+    ("Chats", "Conversations: which there are, what stands in them, and what is done to one."),
     ("Groups", "Groups of a linked account."),
     ("Contacts", "People, as WhatsApp tells of them."),
     ("Account", "What a linked account shows of itself and lets others do: presence, privacy, profile, calls."),

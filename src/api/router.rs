@@ -110,6 +110,7 @@ fn tenants() -> OpenApiRouter<Api> {
 /// What is asked of a connected account at once, below /v1.
 fn account() -> OpenApiRouter<Api> {
     use v1::account::{calls, contacts, missing, presence, privacy, profile};
+    use v1::chats::{self, change};
     use v1::groups::{self, details, invites, members};
     OpenApiRouter::new()
         .routes(routes!(groups::create))
@@ -139,11 +140,24 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(privacy::unblock))
         .routes(routes!(profile::read, profile::set))
         .routes(routes!(profile::set_picture, profile::remove_picture))
+        .routes(routes!(contacts::list))
         .routes(routes!(contacts::check))
         .routes(routes!(contacts::read))
         .routes(routes!(contacts::identity))
         .routes(routes!(contacts::picture))
         .routes(routes!(calls::reject))
+        .routes(routes!(chats::list::list))
+        .routes(routes!(chats::list::sync))
+        .routes(routes!(chats::messages::list))
+        .routes(routes!(chats::search::search))
+        .routes(routes!(chats::read::mark))
+        .routes(routes!(change::archive))
+        .routes(routes!(change::mute))
+        .routes(routes!(change::pin))
+        .routes(routes!(change::star))
+        .routes(routes!(change::clear))
+        .routes(routes!(change::delete))
+        .routes(routes!(chats::history::ask))
         .routes(routes!(missing::default_timer))
         .routes(routes!(missing::exceptions))
         .routes(routes!(missing::business_profile))

@@ -6,6 +6,7 @@
 //! - **device**: one linked WhatsApp account of a tenant, as WhatsApp's "linked devices" names it.
 //! - **session**: a device's keys and protocol state; lives encrypted in the store.
 //! - **chat**: a conversation of a device, with one contact or a group; named by its JID.
+//! - **line**: a message as its chat shows it, whichever way it came.
 //! - **contact**: a person on WhatsApp; may be known by phone number, by lid, or by both.
 //! - **message**: one WhatsApp message, coming in (inbox) or going out (outbox).
 //! - **media**: a file of a tenant: uploaded, sent, or received with a message.
@@ -25,6 +26,7 @@
 pub mod aftermath;
 pub mod allowance;
 pub mod backoff;
+pub mod chat;
 pub mod clock;
 pub mod correction;
 pub mod delivery;

@@ -1,6 +1,6 @@
 //! Devices: what the owner wants of them and what was observed.
 
-use super::{Result, Store, StoreError, Topic, Tx, events};
+use super::{Result, Store, StoreError, Topic, Tx, chats, events};
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Desired, Observed};
 use crate::domain::event::{Event, EventType};
@@ -156,6 +156,9 @@ impl Store {
         let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
+                if let Some(jid) = &link.jid {
+                    chats::forget_of_another(tx, &device, jid)?;
+                }
                 tx.prepare_cached(
                     "UPDATE devices SET linked = 1, phone_number = coalesce(?3, phone_number), \
                      wa_jid = coalesce(?4, wa_jid), wa_lid = coalesce(?5, wa_lid), wa_name = coalesce(?6, wa_name), \

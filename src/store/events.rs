@@ -1,7 +1,7 @@
 //! The event log: append-only, read by cursor. Appending also writes a delivery for every webhook that wants the event,
 //! in the same transaction, so that no crash can separate the two.
 
-use super::{Result, Store, StoreError, Topic, Tx, inbox, plugins, webhooks};
+use super::{Result, Store, StoreError, Topic, Tx, chats, inbox, plugins, webhooks};
 use crate::domain::clock::UnixMs;
 use crate::domain::delivery::Order;
 use crate::domain::event::{Dropped, Event, EventType, wanted};
@@ -58,9 +58,8 @@ impl Store {
         self.db
             .write(move |tx| {
                 for event in &events {
-                    if !is_known(tx, event)? {
-                        append(tx, event)?;
-                    }
+                    chats::note_subject(tx, event)?;
+                    append_once(tx, event)?;
                 }
                 Ok(())
             })
@@ -219,6 +218,11 @@ fn is_known(tx: &Tx<'_>, event: &Event) -> Result<bool> {
     let chat = inbox::chat_of(event);
     Ok(known
         .query_row(params![event.id.as_str(), event.device.as_ref().map(DeviceId::as_str), chat], |row| row.get(0))?)
+}
+
+/// Writes an event unless it is known.
+pub(super) fn append_once(tx: &Tx<'_>, event: &Event) -> Result<()> {
+    if is_known(tx, event)? { Ok(()) } else { append(tx, event) }
 }
 
 /// Writes an event. Of a tenant whose plugins see events it waits in the inbox until they have.

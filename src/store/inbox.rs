@@ -4,9 +4,11 @@
 //! redelivery changes nothing. An event is written in the transaction of what it tells.
 
 use super::device_locks::Lease;
+use super::people::Scope;
 use super::polls::{self, NewPoll, NewVote, Written};
 use super::{NewRemoteMedia, Result, Store, StoreError, Topic, Tx, events, media, plugin_history};
 use crate::domain::aftermath::Aftermath;
+use crate::domain::chat::Line;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, EventId, MediaId, TenantId};
@@ -23,6 +25,8 @@ pub struct NewInboxRow {
     /// The decrypted protobuf without its key material; `None` for what is between devices and no message of anybody, of
     /// which only is kept that it came.
     pub message: Option<Vec<u8>>,
+    /// What it does to the lines of its chat.
+    pub line: Option<Line>,
     /// When it asks something.
     pub poll: Option<NewPoll>,
     /// When it answers a poll that is known.
@@ -134,6 +138,7 @@ impl Store {
  .optional()?;
                     let Some(seq) = written else { continue };
                     note_poll(tx, &tenant, &lease.device, row, seq, poll.as_deref(), now)?;
+                    Scope { tx, tenant: &tenant, device: &lease.device, now }.received(row)?;
                     if let (Some(new), Some(sealed)) = (&row.media, file) {
                         let eager = media::eager(tx, &tenant)?.unwrap_or(eager);
                         media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
@@ -241,6 +246,7 @@ impl Store {
     ) -> Result<()> {
         let (seq, tenant, now) = (row.seq, row.tenant.clone(), self.clock.now_ms());
         let media = row.what.media();
+        let replaced = if redacted { replaced(row, &came_of_it) } else { None };
         self.db
             .write(move |tx| {
                 let first = tx
@@ -250,6 +256,9 @@ impl Store {
                     )?
                     .execute(params![seq, redacted])?;
                 if first > 0 {
+                    if let Some((device, chat, wa_id, text)) = &replaced {
+                        Scope { tx, tenant: &tenant, device, now }.redacted(chat, wa_id, text.as_deref())?;
+                    }
                     for event in &came_of_it {
                         events::append_decided(tx, event)?;
                     }
@@ -299,6 +308,14 @@ impl Store {
 /// Whose turn an event waits for; empty when it concerns no chat.
 pub(super) fn chat_of(event: &Event) -> &str {
     event.data.get("chat").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The message whose line says something else now, and what.
+fn replaced(row: &InboxRow, came_of_it: &[Event]) -> Option<(DeviceId, String, String, Option<String>)> {
+    let Incoming::Message { wa_id, .. } = &row.what else { return None };
+    let said = came_of_it.first().map(|event| &event.data);
+    let text = said.and_then(|data| data["text"].as_str().or_else(|| data["caption"].as_str()));
+    Some((row.device.clone(), row.chat.clone(), wa_id.clone(), text.map(str::to_owned)))
 }
 
 /// Keeps a poll, or counts a vote, with the row that was just written for it.

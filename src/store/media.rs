@@ -588,6 +588,7 @@ mod tests {
             wa_id: wa_id.into(),
             envelope: json!({ "mediaId": id }),
             message: Some(vec![]),
+            line: None,
             poll: None,
             vote: None,
             media: Some(media),

@@ -9,6 +9,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0003_tenant_files", include_str!("../../migrations/0003_tenant_files.sql")),
     ("0004_templates", include_str!("../../migrations/0004_templates.sql")),
     ("0005_media", include_str!("../../migrations/0005_media.sql")),
+    ("0006_chats", include_str!("../../migrations/0006_chats.sql")),
     ("0007_candidates", include_str!("../../migrations/0007_candidates.sql")),
     ("0008_keys", include_str!("../../migrations/0008_keys.sql")),
 ];

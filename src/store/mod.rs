@@ -8,12 +8,15 @@
 //! operations).
 
 mod audit;
+mod chat_lines;
+mod chats;
 mod database;
 mod dead_letters;
 mod deliveries;
 mod device_locks;
 mod devices;
 mod events;
+mod history;
 mod inbox;
 mod keys;
 mod maintenance;
@@ -21,6 +24,7 @@ mod media;
 mod migrations;
 mod open;
 mod outbox;
+mod people;
 mod plugin_differences;
 mod plugin_history;
 mod plugin_kv;
@@ -39,18 +43,22 @@ mod webhooks;
 mod world;
 
 pub use audit::{AuditEntry, AuditQuery, AuditRow};
+pub use chat_lines::{Before, LineRow, NewLine, READ_AT_ONCE_MAX};
+pub use chats::{ChatRow, ChatSync};
 pub use database::Tx;
 pub use dead_letters::{DEAD_LETTERS_AT_ONCE_MAX, DeadLetter, LetterChoice};
 pub use deliveries::{AttemptEnd, AttemptRow, DeliveryQuery, DeliveryRow, DueDelivery};
 pub use device_locks::{LEASE_TTL, Lease};
 pub use devices::{DeviceRow, Link, Observation};
 pub use events::{EventPage, EventQuery, EventRow};
+pub use history::{HistoryChat, HistoryEnd, HistoryPart};
 pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting};
 pub use keys::{KEYS_PER_TENANT_MAX, KeyRow, Succession, USE_NOTED_EVERY_MS};
 pub use maintenance::{Backlog, Holdings, Keep, MessageFigures, PluginFile, ResumableDevice, Span, Swept, Totals};
 pub use media::{DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews, Settled};
+pub use people::ContactRow;
 pub use plugin_differences::ShadowRecord;
 pub use plugin_history::{PLUGIN_HISTORY_ROWS_MAX, Placed};
 pub use plugin_kv::{KvRow, KvUse};

@@ -1,7 +1,9 @@
 //! Messages on their way out. A row is written before the request is answered and carries WhatsApp's id from the start,
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
+use super::chat_lines::{NewLine, shown};
 use super::device_locks::Lease;
+use super::people::Scope;
 use super::{Result, Store, StoreError, Tx, devices, events, media, plugin_history};
 use crate::domain::aftermath::{Aftermath, PluginSend};
 use crate::domain::backoff::Backoff;
@@ -251,7 +253,10 @@ impl Store {
             .write(move |tx| {
                 for one in &news {
                     for wa_id in &one.wa_ids {
-                        receipt(tx, &tenant, &device, wa_id, one)?;
+                        if !receipt(tx, &tenant, &device, wa_id, one)? {
+                            let scope = Scope { tx, tenant: &tenant, device: &device, now: one.at };
+                            scope.sent_elsewhere(wa_id, one.status)?;
+                        }
                     }
                 }
                 Ok(())
@@ -292,7 +297,29 @@ fn insert(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Resu
         media::touch(tx, tenant, id, now)?;
     }
     tx.wake_outbox(new.device);
-    Ok(())
+    line(tx, tenant, new, now)
+}
+
+/// A message stands in its chat from the moment it is taken; the row of the outbox has its status.
+fn line(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Result<()> {
+    if matches!(new.kind, "reaction" | "edit" | "delete" | "read_receipt") {
+        return Ok(());
+    }
+    let (text, is_caption) = shown(new.content);
+    let line = NewLine {
+        wa_id: new.wa_id.to_owned(),
+        from_me: true,
+        sender: String::new(),
+        outbox_id: Some(new.id.to_string()),
+        kind: new.kind.to_owned(),
+        text,
+        is_caption,
+        at: now,
+        status: None,
+        unread: false,
+        starred: false,
+    };
+    Scope { tx, tenant, device: new.device, now }.new_line(new.chat.as_str(), &line)
 }
 
 /// A message of a plugin, in the transaction of the event it follows from.
@@ -388,16 +415,16 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Res
     }
 }
 
-fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news: &ReceiptNews) -> Result<()> {
+/// `false` when it is not for a message of this gateway: receipts also come for what other linked devices sent.
+fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news: &ReceiptNews) -> Result<bool> {
     let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3");
     let row = tx
         .prepare_cached(&sql)?
         .query_row(params![tenant.as_str(), device.as_str(), wa_id], |row| Ok(read(row)))
         .optional()?;
-    // Receipts also come for what other linked devices of the account sent.
-    let Some(row) = row.transpose()? else { return Ok(()) };
+    let Some(row) = row.transpose()? else { return Ok(false) };
     if !row.status.moves_to(news.status) {
-        return Ok(());
+        return Ok(true);
     }
     let (column, type_) = match news.status {
         Status::Read => ("read_at", EventType::ReceiptRead),
@@ -414,17 +441,19 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
          sent_at = coalesce(sent_at, ?3), delivered_at = coalesce(delivered_at, ?3) WHERE seq = ?1"
     ))?
     .execute(params![row.seq, news.status.as_str(), news.at])?;
-    if row.content.is_about_another() {
-        return Ok(());
+    if !row.content.is_about_another() {
+        append_change(tx, &row, type_, news.status, news.at, json!({ "by": news.by }))?;
     }
-    append_change(tx, &row, type_, news.status, news.at, json!({ "by": news.by }))
+    Ok(true)
 }
 
 /// WhatsApp's server has it: that is told, and an edit or a deletion is done to the message it is about.
 fn went_out(tx: &Tx<'_>, row: &OutboxRow, now: UnixMs) -> Result<()> {
+    let scope = Scope { tx, tenant: &row.tenant, device: &row.device, now };
     let (type_, extra) = match &row.content {
         Content::Edit { message_id, text, .. } => {
             rewrite(tx, row, message_id, text, now)?;
+            scope.edited(row.chat.as_str(), message_id, "", true, Some(text))?;
             let content = json!({ "text": text });
             let extra = json!({ "messageId": message_id, "kind": "text", "content": content, "fromMe": true });
             (EventType::MessageUpdated, extra)
@@ -432,6 +461,7 @@ fn went_out(tx: &Tx<'_>, row: &OutboxRow, now: UnixMs) -> Result<()> {
         Content::Delete { message_id, .. } => {
             tx.prepare_cached("UPDATE messages_outbox SET deleted_at = ?3 WHERE device_id = ?1 AND wa_id = ?2")?
                 .execute(params![row.device.as_str(), message_id, now])?;
+            scope.deleted(row.chat.as_str(), message_id)?;
             (EventType::MessageDeleted, json!({ "messageId": message_id, "fromMe": true }))
         }
         _ => (EventType::MessageSent, json!({})),

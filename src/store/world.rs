@@ -77,6 +77,7 @@ pub(super) fn received(chat: &str, sender: &str, wa_id: &str, message: &[u8]) ->
         wa_id: wa_id.into(),
         envelope: json!({ "fromMe": false, "senderAlternative": format!("{user}@{other}") }),
         message: Some(message.to_vec()),
+        line: None,
         poll: None,
         vote: None,
         media: None,

@@ -4,6 +4,7 @@ use super::account::watch_again;
 use super::backend::Backend;
 use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue};
+use super::history::Historian;
 use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::media::Files;
@@ -12,6 +13,7 @@ use super::news;
 use super::outgoing::{Acks, Sender};
 use super::ratchet::{Ratchet, SettledTransports};
 use super::{PairingCode, QrCode, Vitals};
+use crate::domain::chat::ChatChange;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Ended, Observed};
 use crate::domain::event::{Event, EventType};
@@ -42,6 +44,8 @@ const LID_CACHE_MAX: u64 = 10_000;
 const RECEIPTS_PER_WRITE_MAX: usize = 256;
 /// Events of one transaction, of what is news and no message.
 const NEWS_PER_WRITE_MAX: usize = 256;
+/// Changes of chats of one transaction.
+const CHANGES_PER_WRITE_MAX: usize = 256;
 /// How a phone names this device in its list of linked devices.
 const DEVICE_NAME: &str = "Rijan";
 /// One-time keys for a simulator, which hands out few.
@@ -99,6 +103,7 @@ struct Connection<'a> {
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
     hook: Hook,
+    historian: Historian,
     linked: bool,
     connected: bool,
     /// A signal that was read too early.
@@ -144,8 +149,7 @@ impl<'a> Connection<'a> {
             .with_event_handler(queue)
             .with_inbound_durability_hook(hook.clone())
             .with_cache_config(caches())
-            .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME))
-            .skip_history_sync();
+            .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME));
         if simulator.is_some() {
             builder = builder.with_wanted_pre_key_count(SIMULATOR_PREKEYS);
         }
@@ -168,6 +172,7 @@ impl<'a> Connection<'a> {
             acks,
             ratchet,
             hook,
+            historian: Historian::start(env.store.clone(), env.tenant.clone(), lease.clone()),
             linked,
             connected: false,
             put_back: None,
@@ -272,6 +277,8 @@ impl<'a> Connection<'a> {
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
             Signal::News(first) => self.on_news(first).await,
+            Signal::Chat(first) => self.on_chats(first).await,
+            Signal::History(file) => self.historian.put(file),
             Signal::Undecryptable { chat, sender, id, at } => self.on_undecryptable(chat, sender, id, at).await,
             Signal::Recovered(messages) => self.on_recovered(messages).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
@@ -367,6 +374,22 @@ impl<'a> Connection<'a> {
         if !events.is_empty() {
             self.report(self.env.store.append_events_once(events).await);
         }
+    }
+
+    /// What was done on other devices comes in runs too: all of it when a device was linked.
+    async fn on_chats(&mut self, first: ChatChange) {
+        let mut changes = vec![first];
+        while changes.len() < CHANGES_PER_WRITE_MAX {
+            match self.signals.try_recv() {
+                Ok(Signal::Chat(next)) => changes.push(next),
+                Ok(other) => {
+                    self.put_back = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.report(self.env.store.change_chats(&self.env.tenant, &self.env.device, changes).await);
     }
 
     /// Receipts come in runs: a run is one transaction.

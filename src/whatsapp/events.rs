@@ -4,11 +4,13 @@
 //! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
 //! that, because they pass the durability hook and not this queue.
 
+use super::chats;
 use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
 use super::ratchet::Ratchet;
 use super::tap::Tap;
+use crate::domain::chat::{Change, ChatChange};
 use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
@@ -69,6 +71,10 @@ pub(super) enum Signal {
     Missing(Missing),
     /// Something around messages; `news` reads it.
     News(Arc<Event>),
+    /// What became of a chat on another device of the account.
+    Chat(ChatChange),
+    /// A file of history that the phone gave.
+    History(Arc<Event>),
     Flooded,
 }
 
@@ -125,7 +131,11 @@ impl EventHandler for SignalQueue {
             Event::OfflineSyncCompleted(_) => self.ratchet.live(),
             _ => {}
         }
-        let signal = if news::is_news(&event) { Some(Signal::News(event)) } else { signal(&event) };
+        let signal = match &*event {
+            Event::HistorySync(_) => Some(Signal::History(event)),
+            told if news::is_news(told) => Some(Signal::News(event)),
+            told => chats::change(told).map(Signal::Chat).or_else(|| signal(told)),
+        };
         if let Some(signal) = signal {
             self.put(signal);
         }
@@ -153,6 +163,18 @@ fn signal(event: &Event) -> Option<Signal> {
         Event::TemporaryBan(ban) => Signal::Banned { detail: format!("{:?}", ban.code) },
         Event::ClientOutdated(_) => Signal::Outdated,
         Event::ConnectFailure(failure) => Signal::Lost { detail: format!("connect failure {:?}", failure.reason) },
+        Event::Receipt(receipt)
+            if receipt.r#type == ReceiptType::ReadSelf
+                || (receipt.r#type == ReceiptType::Read && receipt.source.is_from_me) =>
+        {
+            let ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+            Signal::Chat(ChatChange {
+                address: receipt.source.chat.to_non_ad().to_string(),
+                change: Change::ReadUpTo(ids),
+                at: receipt.timestamp.timestamp_millis(),
+                is_news: true,
+            })
+        }
         Event::Receipt(receipt) => {
             let status = match receipt.r#type {
                 ReceiptType::Delivered => Status::Delivered,

@@ -6,6 +6,7 @@
 
 use super::media::{Origin, take_file};
 use super::{Vitals, poll};
+use crate::domain::chat::Line;
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::ids::{DeviceId, TenantId};
@@ -177,9 +178,30 @@ fn row(inbound: &InboundMessage, device: &DeviceId) -> NewInboxRow {
             "mediaUrl": media_id.as_ref().map(|id| format!("/v1/devices/{device}/media/{id}")),
         }),
         message: message.map(|message| message.encode_to_vec()),
+        line: line(&inbound.message),
         poll: None,
         vote: None,
         media,
+    }
+}
+
+/// What a message does to the lines of its chat; nothing for what is only about another one.
+pub(super) fn line(message: &wa::Message) -> Option<Line> {
+    let (event, kind, fields) = content(&without_keys(message)?);
+    let text = |of: &Value| {
+        let found = ["text", "question", "title", "name"].iter().find_map(|key| of.get(*key).and_then(Value::as_str));
+        let caption = of.get("caption").and_then(Value::as_str);
+        (caption.or(found).map(str::to_owned), caption.is_some())
+    };
+    let target = || fields.get("messageId").and_then(Value::as_str).map(str::to_owned);
+    match event {
+        EventType::MessageReceived => {
+            let (text, is_caption) = text(&fields);
+            Some(Line::New { kind, text, is_caption })
+        }
+        EventType::MessageUpdated => Some(Line::Edited { target: target()?, text: text(&fields["content"]).0 }),
+        EventType::MessageDeleted => Some(Line::Deleted { target: target()? }),
+        _ => None,
     }
 }
 

@@ -11,10 +11,12 @@
 
 mod account;
 mod backend;
+mod chats;
 mod connection;
 mod device;
 mod directory;
 mod events;
+mod history;
 mod http;
 pub mod incoming;
 mod interactive;
@@ -27,8 +29,8 @@ mod ratchet;
 mod tap;
 
 pub use account::{
-    Account, AccountError, Checked, ContactProfile, Group, JoinRequest, Joined, Member, MemberResult, Person,
-    PictureLink, Profile, Role,
+    Account, AccountError, Checked, ContactProfile, Group, JoinRequest, Joined, Member, MemberResult, Named, Newest,
+    Person, PictureLink, Profile, Role,
 };
 pub use directory::{Connected, Directory, DirectoryError};
 pub use media::DownloadError;

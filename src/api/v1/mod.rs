@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod chat_socket;
+pub(super) mod chats;
 pub(super) mod debug;
 pub(super) mod devices;
 pub(super) mod event_stream;

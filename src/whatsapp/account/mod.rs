@@ -6,6 +6,7 @@
 //! under way. Nothing is repeated and nothing is kept: a request that got no answer may have been done all the same.
 
 mod calls;
+mod chats;
 mod contacts;
 mod groups;
 mod memory;
@@ -14,6 +15,7 @@ mod privacy;
 mod profile;
 mod reread;
 
+pub use chats::{Named, Newest};
 pub use contacts::{Checked, ContactProfile, PictureLink};
 pub(super) use groups::described;
 pub use groups::{Group, JoinRequest, Joined, Member, MemberResult, Role};

@@ -2,6 +2,7 @@
 
 mod account;
 mod changes;
+mod chats;
 mod deliveries;
 mod documentation;
 mod errors;

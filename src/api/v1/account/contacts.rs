@@ -7,14 +7,84 @@ use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
 use crate::api::fields::Fields;
+use crate::api::v1::limit;
 use crate::domain::jid::{ChatId, PersonId};
+use crate::store::ContactRow;
 use crate::whatsapp::{Checked, ContactProfile, Person, PictureLink};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+/// Rows on a page of people.
+const LISTED_MAX: u32 = 200;
 /// People in one question.
 const CHECKED_MAX: usize = 100;
+
+/// Read as texts, so that a bad one is named.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct Which {
+    /// What `nextCursor` gave.
+    cursor: Option<String>,
+    /// 1 to 200; 50 when left out.
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
+}
+
+/// Somebody with a name.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct KnownContact {
+    /// The one name of a person: by phone number where that is known.
+    contact_id: String,
+    jid: String,
+    phone: Option<String>,
+    lid: Option<String>,
+    /// As the account's address book has it.
+    name: Option<String>,
+    first_name: Option<String>,
+    /// As they call themselves.
+    push_name: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct KnownContacts {
+    contacts: Vec<KnownContact>,
+    count: usize,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// People whose names are known
+///
+/// From the account's address book, from its phone's history, and from what they wrote; in the order of their addresses.
+#[utoipa::path(get, path = "/devices/{device}/contacts", operation_id = "listContacts", tag = "Contacts",
+    params(Which), responses((status = 200, body = Envelope<KnownContacts>)))]
+pub(in crate::api) async fn list(
+    State(api): State<Api>,
+    device: OwnDevice<Reads>,
+    Query(which): Query<Which>,
+) -> Answer<KnownContacts> {
+    let limit = limit(which.limit.as_deref(), LISTED_MAX)?;
+    let after = which.cursor.unwrap_or_default();
+    let mut rows = api.store.contacts(&device.tenant.id, device.id(), after, limit + 1).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|row| row.jid.clone());
+    let shown = |row: ContactRow| KnownContact {
+        contact_id: row.jid.clone(),
+        phone: row.jid.strip_suffix("@s.whatsapp.net").map(str::to_owned),
+        jid: row.jid,
+        lid: row.lid,
+        name: row.name,
+        first_name: row.first_name,
+        push_name: row.push_name,
+    };
+    let contacts: Vec<KnownContact> = rows.into_iter().map(shown).collect();
+    Ok(enveloped(KnownContacts { count: contacts.len(), contacts, next_cursor }))
+}
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]

@@ -1,0 +1,79 @@
+//! What the account's devices tell each other of its chats and contacts, through WhatsApp's app state.
+
+use crate::domain::chat::{Change, ChatChange, MUTED_FOR_GOOD};
+use wacore::types::events::Event;
+use wacore_binary::Jid;
+
+/// What comes with all of a collection was done at any time, and is news when that was less than this ago.
+const NEWS_FOR_MS: i64 = 60_000;
+
+/// `None` for what is not of a chat or a contact.
+pub(super) fn change(told: &Event) -> Option<ChatChange> {
+    let of = |jid: &Jid, at_ms: i64, full_sync: bool, change: Change| {
+        let is_news = !full_sync || wacore::time::now_millis() - at_ms < NEWS_FOR_MS;
+        Some(ChatChange { address: jid.to_non_ad().to_string(), change, at: at_ms, is_news })
+    };
+    match told {
+        Event::ArchiveUpdate(update) => {
+            let archived = update.action.archived.unwrap_or(false);
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, Change::Archived(archived))
+        }
+        Event::PinUpdate(update) => {
+            let pinned = update.action.pinned.unwrap_or(false);
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, Change::Pinned(pinned))
+        }
+        Event::MuteUpdate(update) => {
+            let until = muted_until(update.action.muted, update.action.mute_end_timestamp);
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, Change::MutedUntil(until))
+        }
+        Event::MarkChatAsReadUpdate(update) => {
+            let read = update.action.read.unwrap_or(false);
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, Change::Read(read))
+        }
+        Event::DeleteChatUpdate(update) => {
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, Change::Deleted)
+        }
+        Event::ClearChatUpdate(update) => {
+            let change = Change::Cleared { keep_starred: !update.delete_starred };
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
+        }
+        Event::StarUpdate(update) => {
+            let starred = update.action.starred.unwrap_or(false);
+            let change = Change::Starred { wa_id: update.message_id.clone(), starred };
+            of(&update.chat_jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
+        }
+        Event::DeleteMessageForMeUpdate(update) => {
+            let change = Change::MessageDeleted { wa_id: update.message_id.clone() };
+            of(&update.chat_jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
+        }
+        Event::ContactUpdate(update) => {
+            let (name, first_name) = (update.action.full_name.clone(), update.action.first_name.clone());
+            let change = Change::Named { name, first_name };
+            of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
+        }
+        _ => None,
+    }
+}
+
+/// WhatsApp writes the end in milliseconds, and -1 or nothing for good.
+fn muted_until(muted: Option<bool>, end_ms: Option<i64>) -> i64 {
+    match (muted, end_ms) {
+        (Some(true), Some(end)) if end > 0 => end,
+        (Some(true), _) => MUTED_FOR_GOOD,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_milliseconds_is_kept_and_none_is_for_good() {
+        assert_eq!(muted_until(Some(true), Some(1_700_000_000_000)), 1_700_000_000_000);
+        assert_eq!(muted_until(Some(true), Some(-1)), MUTED_FOR_GOOD);
+        assert_eq!(muted_until(Some(true), None), MUTED_FOR_GOOD);
+        assert_eq!(muted_until(Some(false), Some(0)), 0);
+        assert_eq!(muted_until(None, None), 0);
+    }
+}

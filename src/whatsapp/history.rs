@@ -1,0 +1,286 @@
+//! The history that a phone gives when a device is linked, or when it is asked: read file by file beside the connection, and
+//! taken in by the store in small parts.
+//!
+//! WhatsApp's servers hear that a file arrived before it is read, unlike a message: a kill in between loses it, and
+//! `POST .../history/sync` asks for what is missing. A file is inflated as a stream: memory holds one chat and a few parts.
+
+use super::incoming::line;
+use crate::domain::chat::{Line, MUTED_FOR_GOOD, is_chat, is_lid};
+use crate::domain::ids::TenantId;
+use crate::domain::outgoing::Status;
+use crate::store::{HistoryChat, HistoryEnd, HistoryPart, Lease, NewLine, Store};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wacore::types::events::{Event, LazyHistorySync};
+use waproto::whatsapp as wa;
+
+/// Files that wait to be read; one more is dropped, and the log says so.
+const FILES_QUEUED_MAX: usize = 256;
+/// Bytes of an inflated file; a larger one is left out.
+const FILE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Messages of one part, which is one request to the store.
+const PART_MESSAGES_MAX: usize = 100;
+/// Chats, names or pairs of one part.
+const PART_ROWS_MAX: usize = 100;
+/// Messages that are taken of one chat in one file: the newest.
+const CHAT_MESSAGES_MAX: usize = 50_000;
+/// Parts that wait for the store; the reader waits when there are more.
+const PARTS_QUEUED_MAX: usize = 2;
+
+/// Where a connection puts the files. What was put is read to its end when the connection ends.
+pub(super) struct Historian(mpsc::Sender<Arc<Event>>);
+
+impl Historian {
+    pub(super) fn start(store: Store, tenant: TenantId, lease: Lease) -> Self {
+        let (files, mut queue) = mpsc::channel::<Arc<Event>>(FILES_QUEUED_MAX);
+        tokio::spawn(async move {
+            while let Some(file) = queue.recv().await {
+                take_in(&store, &tenant, &lease, file).await;
+            }
+        });
+        Self(files)
+    }
+
+    pub(super) fn put(&self, file: Arc<Event>) {
+        if self.0.try_send(file).is_err() {
+            tracing::error!("the phone gives more history than can be kept waiting; a file of it is left out");
+        }
+    }
+}
+
+async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, file: Arc<Event>) {
+    let (parts, mut read) = mpsc::channel(PARTS_QUEUED_MAX);
+    let reader = tokio::task::spawn_blocking(move || match &*file {
+        Event::HistorySync(sync) => Reader { parts, part: HistoryPart::default(), messages: 0 }.file(sync),
+        _ => Ok(()),
+    });
+    while let Some(part) = read.recv().await {
+        if let Err(error) = store.record_history(tenant, lease, part).await {
+            tracing::error!(device = %lease.device, %error, "history could not be written; the rest of its file is left out");
+            break;
+        }
+    }
+    drop(read);
+    match reader.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(device = %lease.device, %error, "a file of history does not read"),
+        Err(error) => tracing::error!(device = %lease.device, %error, "reading a file of history ended badly"),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HistoryError {
+    #[error("it has {0} bytes")]
+    TooLarge(usize),
+    #[error(transparent)]
+    Stream(#[from] wacore::history_sync::HistorySyncError),
+    /// The store took no more; that is logged where it happened.
+    #[error("nobody takes it in")]
+    Abandoned,
+}
+
+/// Cuts a file into parts.
+struct Reader {
+    parts: mpsc::Sender<HistoryPart>,
+    part: HistoryPart,
+    /// In `part`.
+    messages: usize,
+}
+
+impl Reader {
+    fn file(mut self, sync: &LazyHistorySync) -> Result<(), HistoryError> {
+        if sync.decompressed_size() > FILE_BYTES_MAX {
+            return Err(HistoryError::TooLarge(sync.decompressed_size()));
+        }
+        let (mut chats, mut messages) = (0, 0);
+        let mut stream = sync.stream();
+        while let Some(conversation) = stream.next_conversation()? {
+            if is_chat(&conversation.id) {
+                chats += 1;
+                messages += self.chat(&conversation)?;
+            }
+        }
+        let rest = stream.remainder()?;
+        for mapping in &rest.phone_number_to_lid_mappings {
+            if let (Some(phone), Some(lid)) = (&mapping.pn_jid, &mapping.lid_jid) {
+                self.part.pairs.push((lid.clone(), phone.clone()));
+                self.send_when(self.part.pairs.len() >= PART_ROWS_MAX)?;
+            }
+        }
+        for name in &rest.pushnames {
+            if let (Some(who), Some(name)) = (&name.id, &name.pushname) {
+                self.part.names.push((who.clone(), name.clone()));
+                self.send_when(self.part.names.len() >= PART_ROWS_MAX)?;
+            }
+        }
+        let (order, progress) = (sync.chunk_order(), sync.progress());
+        self.part.end = Some(HistoryEnd { kind: kind(sync.sync_type()), order, progress, chats, messages });
+        self.send_when(true)
+    }
+
+    /// How many messages it has.
+    fn chat(&mut self, conversation: &wa::Conversation) -> Result<u64, HistoryError> {
+        let mut lines: Vec<NewLine> =
+            conversation.messages.iter().filter_map(|one| old_line(one.message.as_option()?)).collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.at));
+        lines.truncate(CHAT_MESSAGES_MAX);
+        let unread = conversation.unread_count.unwrap_or(0);
+        let theirs = lines.iter_mut().filter(|line| !line.from_me);
+        theirs.take(usize::try_from(unread).unwrap_or(0)).for_each(|line| line.unread = true);
+        let taken = lines.len() as u64;
+        let chat = HistoryChat {
+            address: conversation.id.clone(),
+            other: other_address(conversation),
+            name: conversation.name.clone().or_else(|| conversation.display_name.clone()),
+            unread_count: unread,
+            marked_unread: conversation.marked_as_unread.unwrap_or(false),
+            last_message_at: ms(conversation.conversation_timestamp.or(conversation.last_msg_timestamp)),
+            archived: conversation.archived.unwrap_or(false),
+            muted_until: muted_until(conversation.mute_end_time),
+            pinned: conversation.pinned.is_some_and(|at| at > 0),
+            lines: Vec::new(),
+        };
+        let mut lines = lines.into_iter().peekable();
+        loop {
+            let some: Vec<NewLine> = lines.by_ref().take(PART_MESSAGES_MAX - self.messages).collect();
+            self.messages += some.len();
+            self.part.chats.push(HistoryChat { lines: some, ..chat.clone() });
+            let full = self.messages >= PART_MESSAGES_MAX || self.part.chats.len() >= PART_ROWS_MAX;
+            self.send_when(full)?;
+            if lines.peek().is_none() {
+                return Ok(taken);
+            }
+        }
+    }
+
+    fn send_when(&mut self, full: bool) -> Result<(), HistoryError> {
+        if !full {
+            return Ok(());
+        }
+        self.messages = 0;
+        self.parts.blocking_send(std::mem::take(&mut self.part)).map_err(|_| HistoryError::Abandoned)
+    }
+}
+
+fn other_address(conversation: &wa::Conversation) -> Option<String> {
+    if is_lid(&conversation.id) { conversation.pn_jid.clone() } else { conversation.lid_jid.clone() }
+}
+
+fn old_line(message: &wa::WebMessageInfo) -> Option<NewLine> {
+    let key = message.key.as_option()?;
+    let Some(Line::New { kind, text, is_caption }) = line(message.message.as_option()?) else { return None };
+    let from_me = key.from_me.unwrap_or(false);
+    let author = key.participant.clone().or_else(|| message.participant.clone()).or_else(|| key.remote_jid.clone());
+    Some(NewLine {
+        wa_id: key.id.clone()?,
+        from_me,
+        sender: author.filter(|_| !from_me).unwrap_or_default(),
+        outbox_id: None,
+        kind: kind.to_owned(),
+        text,
+        is_caption,
+        at: ms(message.message_timestamp),
+        status: from_me.then(|| status(message.status)),
+        unread: false,
+        starred: message.starred.unwrap_or(false),
+    })
+}
+
+fn status(told: Option<wa::web_message_info::Status>) -> Status {
+    use wa::web_message_info::Status as Told;
+    match told {
+        Some(Told::ERROR) => Status::Failed,
+        Some(Told::DELIVERY_ACK) => Status::Delivered,
+        Some(Told::READ) => Status::Read,
+        Some(Told::PLAYED) => Status::Played,
+        Some(Told::PENDING | Told::SERVER_ACK) | None => Status::Sent,
+    }
+}
+
+fn ms(seconds: Option<u64>) -> i64 {
+    seconds.and_then(|seconds| i64::try_from(seconds).ok()).map_or(0, |seconds| seconds.saturating_mul(1_000))
+}
+
+/// Phones write seconds or milliseconds, and the largest number for good.
+fn muted_until(end: Option<u64>) -> i64 {
+    const MILLISECONDS_FROM: i64 = 100_000_000_000;
+    match end.map(i64::try_from) {
+        None | Some(Ok(0)) => 0,
+        Some(Ok(end)) if end < MILLISECONDS_FROM => end * 1_000,
+        Some(Ok(end)) if end < MILLISECONDS_FROM * 1_000 => end,
+        Some(_) => MUTED_FOR_GOOD,
+    }
+}
+
+fn kind(sync_type: i32) -> &'static str {
+    match sync_type {
+        0 => "initial_bootstrap",
+        1 => "initial_status",
+        2 => "full",
+        3 => "recent",
+        4 => "push_name",
+        5 => "non_blocking_data",
+        6 => "on_demand",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_mute_is_read_in_seconds_and_in_milliseconds() {
+        assert_eq!(muted_until(None), 0);
+        assert_eq!(muted_until(Some(0)), 0);
+        assert_eq!(muted_until(Some(1_700_000_000)), 1_700_000_000_000);
+        assert_eq!(muted_until(Some(1_700_000_000_000)), 1_700_000_000_000);
+        assert_eq!(muted_until(Some(u64::MAX)), MUTED_FOR_GOOD);
+    }
+
+    #[test]
+    fn a_chat_with_more_messages_than_a_part_holds_comes_in_several_and_keeps_its_newest() {
+        let message = |number: u64| wa::HistorySyncMsg {
+            message: buffa::MessageField::some(wa::WebMessageInfo {
+                key: buffa::MessageField::some(wa::MessageKey {
+                    remote_jid: Some("6281@s.whatsapp.net".into()),
+                    from_me: Some(false),
+                    id: Some(format!("ID{number}")),
+                    participant: None,
+                }),
+                message: buffa::MessageField::some(wa::Message {
+                    conversation: Some(format!("number {number}")),
+                    ..Default::default()
+                }),
+                message_timestamp: Some(number),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let conversation = wa::Conversation {
+            id: "6281@s.whatsapp.net".into(),
+            messages: (1..=250).map(message).collect(),
+            unread_count: Some(2),
+            ..Default::default()
+        };
+        let (parts, mut read) = mpsc::channel(8);
+        let mut reader = Reader { parts, part: HistoryPart::default(), messages: 0 };
+
+        let taken = std::thread::spawn(move || {
+            let taken = reader.chat(&conversation).expect("it is taken");
+            reader.send_when(true).expect("it is taken");
+            taken
+        })
+        .join()
+        .expect("it ends");
+
+        let mut lines = Vec::new();
+        while let Ok(part) = read.try_recv() {
+            assert!(part.chats.iter().map(|chat| chat.lines.len()).sum::<usize>() <= PART_MESSAGES_MAX);
+            lines.extend(part.chats.into_iter().flat_map(|chat| chat.lines));
+        }
+        assert_eq!((taken, lines.len()), (250, 250));
+        let unread: Vec<&str> = lines.iter().filter(|line| line.unread).map(|line| line.wa_id.as_str()).collect();
+        assert_eq!(unread, ["ID250", "ID249"]);
+    }
+}
