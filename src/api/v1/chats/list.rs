@@ -8,8 +8,8 @@ use crate::api::v1::{Page, UpTo200};
 use crate::domain::chat::is_muted;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
-use crate::domain::ids::DeviceId;
-use crate::store::ChatRow;
+use crate::domain::ids::{DeviceId, TenantId};
+use crate::store::{ChatRow, StoreError};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -87,17 +87,28 @@ pub(in crate::api) async fn list(
     Query(page): Query<Page<UpTo200>>,
 ) -> Bare<Chats> {
     let (limit, offset) = page.checked()?;
-    let (tenant, id, now) = (&device.tenant.id, device.id(), api.store.clock().now_ms());
-    let rows = api.store.chats(tenant, id, limit, offset).await?;
-    let sync = api.store.chat_sync(tenant, id).await?;
-    Ok(Json(Chats {
+    Ok(Json(shown(&api, &device.tenant.id, device.id(), limit, offset).await?))
+}
+
+/// A page of the chats of a device, newest first.
+pub(in crate::api::v1) async fn shown(
+    api: &Api,
+    tenant: &TenantId,
+    device: &DeviceId,
+    limit: u32,
+    offset: u32,
+) -> Result<Chats, StoreError> {
+    let now = api.store.clock().now_ms();
+    let rows = api.store.chats(tenant, device, limit, offset).await?;
+    let sync = api.store.chat_sync(tenant, device).await?;
+    Ok(Chats {
         synced: sync.last_history_sync_at.is_some(),
         last_history_sync_at: sync.last_history_sync_at.map(|at| at / 1_000),
         count: sync.chat_count,
         limit,
         offset,
         chats: rows.into_iter().map(|row| Shown::of(row, now)).collect(),
-    }))
+    })
 }
 
 /// Times are unix seconds; those of the connection, milliseconds.
