@@ -2,22 +2,20 @@
 //! so that a repeat after a crash is dropped by WhatsApp's server or the recipient's phone.
 
 use super::chat_lines::{NewLine, shown};
-use super::device_locks::Lease;
 use super::people::Scope;
 use super::{Result, Store, StoreError, Tx, devices, events, media, plugin_history};
 use crate::domain::aftermath::{Aftermath, PluginSend};
-use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, MediaId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
-use crate::domain::outgoing::{Content, Status, Step};
+use crate::domain::outgoing::{Content, Status};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 /// The same kinds of row as the partial indexes of the table; SQLite uses them only for this very text.
-const ACTIVE: &str = "status IN ('pending', 'queued', 'sending')";
+pub(super) const ACTIVE: &str = "status IN ('pending', 'queued', 'sending')";
 
 #[derive(Debug, Clone)]
 pub struct NewMessage {
@@ -74,15 +72,6 @@ pub struct OutboxRow {
     pub deleted_at: Option<UnixMs>,
 }
 
-/// The end of one try.
-#[derive(Debug, Clone)]
-pub struct Settled {
-    pub id: MessageId,
-    pub step: Step,
-    /// 0.0..1.0, spreads the retry.
-    pub random: f64,
-}
-
 /// What a receipt said of messages we sent.
 #[derive(Debug, Clone)]
 pub struct ReceiptNews {
@@ -93,7 +82,7 @@ pub struct ReceiptNews {
     pub by: String,
 }
 
-const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
+pub(super) const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
                        updated_at, sent_at, delivered_at, read_at, edited_at, deleted_at";
 
 impl Store {
@@ -162,86 +151,6 @@ impl Store {
                     .query_row(params![tenant.as_str(), device.as_str(), id], |row| Ok(read(row)))
                     .optional()?
                     .ok_or(StoreError::NotFound)?
-            })
-            .await
-    }
-
-    /// Puts back what an earlier life of this device's lane had in hand.
-    pub async fn requeue_claimed(&self, lease: &Lease) -> Result<u64> {
-        let (lease, now) = (lease.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                let back = tx
-                    .prepare_cached(&format!(
-                        "UPDATE messages_outbox SET status = 'queued', next_at = ?2, updated_at = ?2 \
-                         WHERE device_id = ?1 AND status = 'sending' AND {ACTIVE}"
-                    ))?
-                    .execute(params![lease.device.as_str(), now])?;
-                Ok(back as u64)
-            })
-            .await
-    }
-
-    /// Takes up to `limit` due messages in hand, oldest first. Of a chat, only what no earlier message holds back.
-    pub async fn claim_outgoing(&self, lease: &Lease, limit: u32) -> Result<Vec<OutboxRow>> {
-        let (lease, now) = (lease.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                let due = due(tx, &lease.device, now, limit)?;
-                for row in &due {
-                    tx.prepare_cached(
-                        "UPDATE messages_outbox SET status = 'sending', attempts = attempts + 1, updated_at = ?2 \
-                         WHERE seq = ?1",
-                    )?
-                    .execute(params![row.seq, now])?;
-                }
-                Ok(due.into_iter().map(|row| OutboxRow { attempts: row.attempts + 1, ..row }).collect())
-            })
-            .await
-    }
-
-    /// Puts back a message that was claimed and not tried: the attempt does not count.
-    pub async fn unclaim_outgoing(&self, lease: &Lease, id: MessageId) -> Result<()> {
-        let (lease, now) = (lease.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                tx.prepare_cached(
-                    "UPDATE messages_outbox SET status = 'queued', attempts = attempts - 1, updated_at = ?3 \
-                     WHERE device_id = ?1 AND id = ?2 AND status = 'sending'",
-                )?
-                .execute(params![lease.device.as_str(), id.as_str(), now])?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// When the next message of a device that now waits for its retry becomes due.
-    pub async fn next_outgoing_at(&self, lease: &Lease) -> Result<Option<UnixMs>> {
-        let device = lease.device.clone();
-        self.db
-            .read(move |conn| {
-                Ok(conn
-                    .prepare_cached(&format!(
-                        "SELECT min(next_at) FROM messages_outbox \
-                         WHERE device_id = ?1 AND status = 'queued' AND {ACTIVE}"
-                    ))?
-                    .query_row([device.as_str()], |row| row.get(0))?)
-            })
-            .await
-    }
-
-    /// Records how tries ended, with the events that follow.
-    pub async fn settle_outgoing(&self, lease: &Lease, settled: Vec<Settled>) -> Result<()> {
-        let (lease, now) = (lease.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                settled.iter().try_for_each(|one| settle(tx, &lease.device, one, now))?;
-                tx.wake_outbox(&lease.device);
-                Ok(())
             })
             .await
     }
@@ -362,59 +271,6 @@ fn remember(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, new: &Idempotency
     Ok(())
 }
 
-fn due(conn: &Connection, device: &DeviceId, now: UnixMs, limit: u32) -> Result<Vec<OutboxRow>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM messages_outbox AS row INDEXED BY messages_outbox_lane \
-         WHERE device_id = ?1 AND status = 'queued' AND next_at <= ?2 AND {ACTIVE} \
-         AND NOT EXISTS (SELECT 1 FROM messages_outbox AS earlier INDEXED BY messages_outbox_chat \
-             WHERE earlier.device_id = row.device_id AND earlier.chat = row.chat AND earlier.seq < row.seq \
-             AND earlier.status IN ('pending', 'queued', 'sending') \
-             AND (earlier.status <> 'queued' OR earlier.next_at > ?2)) \
-         ORDER BY seq LIMIT ?3"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![device.as_str(), now, limit], |row| Ok(read(row)))?;
-    rows.map(|row| row?).collect()
-}
-
-fn settle(tx: &Tx<'_>, device: &DeviceId, settled: &Settled, now: UnixMs) -> Result<()> {
-    let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE device_id = ?1 AND id = ?2");
-    let row = tx
-        .prepare_cached(&sql)?
-        .query_row(params![device.as_str(), settled.id.as_str()], |row| Ok(read(row)))
-        .optional()?
-        .ok_or(StoreError::NotFound)??;
-    let to = match &settled.step {
-        Step::Sent => Status::Sent,
-        Step::Fail { .. } => Status::Failed,
-        Step::Retry { .. } => Status::Queued,
-    };
-    // A receipt may have overtaken the acknowledgement: the message stays where it is, and what follows is done.
-    if !row.status.moves_to(to) {
-        return Ok(());
-    }
-    let (error, next_at) = match &settled.step {
-        Step::Sent => (None, now),
-        Step::Fail { reason } => (Some(reason), now),
-        Step::Retry { failures, reason } => {
-            let wait = Backoff::SEND.wait(*failures, settled.random).as_millis();
-            (Some(reason), now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)))
-        }
-    };
-    tx.prepare_cached(
-        "UPDATE messages_outbox SET status = ?2, last_error = ?3, next_at = ?4, updated_at = ?5, \
-         sent_at = CASE WHEN ?2 = 'sent' THEN ?5 ELSE sent_at END WHERE seq = ?1",
-    )?
-    .execute(params![row.seq, to.as_str(), error, next_at, now])?;
-    match settled.step {
-        Step::Sent => went_out(tx, &row, now),
-        Step::Fail { ref reason } => {
-            append_change(tx, &row, EventType::MessageUpdated, to, now, json!({ "error": reason }))
-        }
-        Step::Retry { .. } => Ok(()),
-    }
-}
-
 /// `false` when it is not for a message of this gateway: receipts also come for what other linked devices sent.
 fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news: &ReceiptNews) -> Result<bool> {
     let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE tenant_id = ?1 AND device_id = ?2 AND wa_id = ?3");
@@ -435,6 +291,8 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
     // follows from the former happens once, by whichever word comes first.
     if row.sent_at.is_none() {
         went_out(tx, &row, news.at)?;
+        // What it held back may go.
+        tx.wake_outbox(device);
     }
     tx.prepare_cached(&format!(
         "UPDATE messages_outbox SET status = ?2, {column} = ?3, updated_at = ?3, last_error = NULL, \
@@ -448,7 +306,7 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
 }
 
 /// WhatsApp's server has it: that is told, and an edit or a deletion is done to the message it is about.
-fn went_out(tx: &Tx<'_>, row: &OutboxRow, now: UnixMs) -> Result<()> {
+pub(super) fn went_out(tx: &Tx<'_>, row: &OutboxRow, now: UnixMs) -> Result<()> {
     let scope = Scope { tx, tenant: &row.tenant, device: &row.device, now };
     let (type_, extra) = match &row.content {
         Content::Edit { message_id, text, .. } => {
@@ -486,7 +344,7 @@ fn rewrite(tx: &Tx<'_>, row: &OutboxRow, wa_id: &str, new: &str, now: UnixMs) ->
     Ok(())
 }
 
-fn append_change(
+pub(super) fn append_change(
     tx: &Tx<'_>,
     row: &OutboxRow,
     type_: EventType,
@@ -511,7 +369,7 @@ fn append_change(
     events::append(tx, &Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data))
 }
 
-fn read(row: &Row<'_>) -> Result<OutboxRow> {
+pub(super) fn read(row: &Row<'_>) -> Result<OutboxRow> {
     const CORRUPT: StoreError = StoreError::Corrupt { what: "an outgoing message" };
     Ok(OutboxRow {
         seq: row.get(0)?,
@@ -537,6 +395,8 @@ fn read(row: &Row<'_>) -> Result<OutboxRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outgoing::Step;
+    use crate::store::Ended;
     use crate::store::world::World;
 
     const CHAT: &str = "6281100000001@s.whatsapp.net";
@@ -549,14 +409,14 @@ mod tests {
         /// Taken, and tried once, which came to this.
         async fn tried(&self, wa_id: &str, content: Content, step: Step) -> MessageId {
             let id = self.accepted(CHAT, wa_id, content).await;
-            self.store.claim_outgoing(&self.lease, 10).await.expect("claimed");
+            self.store.turn_outbox(&self.lease, Vec::new(), 10).await.expect("claimed");
             self.settled(&id, step).await;
             id
         }
 
         async fn settled(&self, id: &MessageId, step: Step) {
-            let settled = Settled { id: id.clone(), step, random: 0.5 };
-            self.store.settle_outgoing(&self.lease, vec![settled]).await.expect("settled");
+            let settled = Ended::Settled { id: id.clone(), step, random: 0.5 };
+            self.store.turn_outbox(&self.lease, vec![settled], 0).await.expect("settled");
         }
 
         async fn delivered(&self, wa_id: &str) {

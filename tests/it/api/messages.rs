@@ -57,6 +57,26 @@ async fn messages_to_one_chat_arrive_in_the_order_of_acceptance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_whose_send_hangs_does_not_hold_another_chat_back() {
+    let gateway = tenant().await;
+    let phones = gateway.phones();
+    let other = format!("{}9", text(&gateway.info["contactPhone"]));
+    phones.post("/accounts", json!({ "phone": other, "name": "Sari" })).await;
+    let lost = json!({ "phone": gateway.info["devicePhone"], "match": { "tag": "message", "direction": "in" }, "action": "drop", "count": 1 });
+    phones.post("/faults", lost).await;
+    let hanging = gateway.send_text("lost on the way", "a").await.unwrap();
+    let path = gateway.device(&format!("/messages/{}/status", text(&hanging["id"])));
+    let status = async || text(&gateway.get(&path).await["status"]);
+    until("the first is on its way", async || (status().await == "sending").then_some(())).await;
+
+    let message = json!({ "to": other, "text": "meanwhile" });
+    let (code, _) = answer(gateway.request("POST", &gateway.device("/messages/text")).json(&message)).await;
+    until("the other chat's message", async || (!phones.inbox(&other, 0).await.is_empty()).then_some(())).await;
+
+    assert_eq!((code, status().await.as_str()), (200, "sending"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_is_not_linked_refuses_and_a_stopped_one_queues_until_it_runs() {
     let gateway = tenant().await;
     let devices = format!("/admin/tenants/{}/devices", text(&gateway.info["tenantId"]));

@@ -1,0 +1,285 @@
+//! What a device's lane asks of its outbox: a turn writes how tries ended and takes in hand what is due, in one commit.
+
+use super::device_locks::Lease;
+use super::outbox::{ACTIVE, COLUMNS, OutboxRow, append_change, read, went_out};
+use super::{Result, Store, StoreError, Tx};
+use crate::domain::backoff::Backoff;
+use crate::domain::clock::UnixMs;
+use crate::domain::event::EventType;
+use crate::domain::ids::{DeviceId, MessageId};
+use crate::domain::outgoing::{Status, Step};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Of one chat at once, so that a chat with many messages leaves room for the others.
+const CLAIM_PER_CHAT_MAX: u32 = 16;
+/// Due rows that are looked at for each that is taken, so that one chat's crowd does not hide the rest for long.
+const LOOKED_AT_PER_TAKEN: u32 = 2;
+
+/// How a message in hand ended for this time.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    /// It was tried.
+    Settled {
+        id: MessageId,
+        step: Step,
+        /// 0.0..1.0, spreads the retry.
+        random: f64,
+    },
+    /// It was not tried, and the attempt does not count.
+    PutBack { id: MessageId },
+}
+
+/// What a turn came to.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Now in hand, oldest first.
+    pub claimed: Vec<OutboxRow>,
+    /// There may be more that is due than was looked at.
+    pub more: bool,
+    /// When the next message that waits for its time becomes due.
+    pub next_at: Option<UnixMs>,
+}
+
+impl Store {
+    /// Puts back what an earlier life of this device's lane had in hand.
+    pub async fn requeue_claimed(&self, lease: &Lease) -> Result<u64> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                let back = tx
+                    .prepare_cached(&format!(
+                        "UPDATE messages_outbox SET status = 'queued', next_at = ?2, updated_at = ?2 \
+                         WHERE device_id = ?1 AND status = 'sending' AND {ACTIVE}"
+                    ))?
+                    .execute(params![lease.device.as_str(), now])?;
+                Ok(back as u64)
+            })
+            .await
+    }
+
+    /// Records how tries ended, with the events that follow, and takes up to `room` due messages in hand, oldest first. Of
+    /// a chat, only what no earlier message holds back.
+    pub async fn turn_outbox(&self, lease: &Lease, ended: Vec<Ended>, room: u32) -> Result<Turn> {
+        let (lease, now) = (lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                for one in &ended {
+                    match one {
+                        Ended::Settled { id, step, random } => settle(tx, &lease.device, id, step, *random, now)?,
+                        Ended::PutBack { id } => put_back(tx, &lease.device, id, now)?,
+                    }
+                }
+                if room == 0 {
+                    return Ok(Turn::default());
+                }
+                let (due, more) = due(tx, &lease.device, now, room)?;
+                let mut claimed = Vec::with_capacity(due.len());
+                for seq in due {
+                    claimed.extend(claim(tx, seq, now)?);
+                }
+                Ok(Turn { claimed, more, next_at: next_at(tx, &lease.device, now)? })
+            })
+            .await
+    }
+}
+
+fn claim(tx: &Tx<'_>, seq: i64, now: UnixMs) -> Result<Option<OutboxRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE seq = ?1");
+    let row = tx.prepare_cached(&sql)?.query_row([seq], |row| Ok(read(row)))?;
+    let Some(row) = readable(tx, seq, row, now)? else { return Ok(None) };
+    tx.prepare_cached(
+        "UPDATE messages_outbox SET status = 'sending', attempts = attempts + 1, updated_at = ?2 WHERE seq = ?1",
+    )?
+    .execute(params![seq, now])?;
+    Ok(Some(OutboxRow { attempts: row.attempts + 1, ..row }))
+}
+
+/// A message that does not read is set aside, so that it holds nobody up.
+fn readable(tx: &Tx<'_>, seq: i64, row: Result<OutboxRow>, now: UnixMs) -> Result<Option<OutboxRow>> {
+    match row {
+        Err(StoreError::Corrupt { .. }) => {
+            tracing::error!(seq, "a message of the outbox does not read and is not sent");
+            tx.prepare_cached(
+                "UPDATE messages_outbox SET status = 'failed', updated_at = ?2, \
+                 last_error = 'the stored message does not read' WHERE seq = ?1",
+            )?
+            .execute(params![seq, now])?;
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+fn put_back(tx: &Tx<'_>, device: &DeviceId, id: &MessageId, now: UnixMs) -> Result<()> {
+    let sql = "UPDATE messages_outbox SET status = 'queued', attempts = attempts - 1, updated_at = ?3 \
+               WHERE device_id = ?1 AND id = ?2 AND status = 'sending'";
+    tx.prepare_cached(sql)?.execute(params![device.as_str(), id.as_str(), now])?;
+    Ok(())
+}
+
+/// At most `room` rows that may be sent now, and whether there may be more than were looked at.
+fn due(conn: &Connection, device: &DeviceId, now: UnixMs, room: u32) -> Result<(Vec<i64>, bool)> {
+    let sql = format!(
+        "SELECT seq, chat FROM messages_outbox AS row INDEXED BY messages_outbox_lane \
+         WHERE device_id = ?1 AND status = 'queued' AND next_at <= ?2 AND {ACTIVE} \
+         AND NOT EXISTS (SELECT 1 FROM messages_outbox AS earlier INDEXED BY messages_outbox_chat \
+             WHERE earlier.device_id = row.device_id AND earlier.chat = row.chat AND earlier.seq < row.seq \
+             AND earlier.status IN ('pending', 'queued', 'sending') \
+             AND (earlier.status <> 'queued' OR earlier.next_at > ?2)) \
+         ORDER BY seq LIMIT ?3"
+    );
+    let looked_at = room.saturating_mul(LOOKED_AT_PER_TAKEN);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![device.as_str(), now, looked_at])?;
+    let (mut due, mut of_chat, mut seen) = (Vec::new(), HashMap::<String, u32>::new(), 0);
+    while let Some(row) = rows.next()? {
+        seen += 1;
+        let taken = of_chat.entry(row.get(1)?).or_default();
+        if *taken < CLAIM_PER_CHAT_MAX && due.len() < room as usize {
+            *taken += 1;
+            due.push(row.get(0)?);
+        }
+    }
+    Ok((due, seen == looked_at))
+}
+
+fn next_at(conn: &Connection, device: &DeviceId, now: UnixMs) -> Result<Option<UnixMs>> {
+    let sql = format!(
+        "SELECT min(next_at) FROM messages_outbox INDEXED BY messages_outbox_lane \
+         WHERE device_id = ?1 AND status = 'queued' AND next_at > ?2 AND {ACTIVE}"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row(params![device.as_str(), now], |row| row.get(0))?)
+}
+
+fn settle(tx: &Tx<'_>, device: &DeviceId, id: &MessageId, step: &Step, random: f64, now: UnixMs) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE device_id = ?1 AND id = ?2");
+    let row = tx
+        .prepare_cached(&sql)?
+        .query_row(params![device.as_str(), id.as_str()], |row| Ok((row.get(0)?, read(row))))
+        .optional()?;
+    // It went with its device while it was on its way.
+    let Some((seq, row)) = row else { return Ok(()) };
+    let Some(row) = readable(tx, seq, row, now)? else { return Ok(()) };
+    let to = match step {
+        Step::Sent => Status::Sent,
+        Step::Fail { .. } => Status::Failed,
+        Step::Retry { .. } => Status::Queued,
+    };
+    // A receipt may have overtaken the acknowledgement: the message stays where it is, and what follows is done.
+    if !row.status.moves_to(to) {
+        return Ok(());
+    }
+    let (error, next_at) = match step {
+        Step::Sent => (None, now),
+        Step::Fail { reason } => (Some(reason), now),
+        Step::Retry { failures, reason } => {
+            let wait = Backoff::SEND.wait(*failures, random).as_millis();
+            (Some(reason), now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)))
+        }
+    };
+    tx.prepare_cached(
+        "UPDATE messages_outbox SET status = ?2, last_error = ?3, next_at = ?4, updated_at = ?5, \
+         sent_at = CASE WHEN ?2 = 'sent' THEN ?5 ELSE sent_at END WHERE seq = ?1",
+    )?
+    .execute(params![row.seq, to.as_str(), error, next_at, now])?;
+    match step {
+        Step::Sent => went_out(tx, &row, now),
+        Step::Fail { reason } => {
+            append_change(tx, &row, EventType::MessageUpdated, to, now, json!({ "error": reason }))
+        }
+        Step::Retry { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outgoing::Content;
+    use crate::store::world::World;
+
+    const ANI: &str = "6281100000001@s.whatsapp.net";
+    const BUDI: &str = "6281100000002@s.whatsapp.net";
+
+    impl World {
+        async fn text(&self, chat: &str, wa_id: &str) -> MessageId {
+            let text =
+                Content::Text { text: wa_id.into(), mentions: Vec::new(), quoted_message_id: None, link_preview: None };
+            self.accepted(chat, wa_id, text).await
+        }
+
+        async fn turn(&self, ended: Vec<Ended>, room: u32) -> (Vec<String>, Turn) {
+            let turn = self.store.turn_outbox(&self.lease, ended, room).await.expect("a turn");
+            (turn.claimed.iter().map(|row| row.wa_id.clone()).collect(), turn)
+        }
+    }
+
+    fn settled(id: &MessageId, step: Step) -> Ended {
+        Ended::Settled { id: id.clone(), step, random: 0.5 }
+    }
+
+    #[tokio::test]
+    async fn what_ended_and_what_follows_it_are_one_turn() {
+        let world = World::new().await;
+        let first = world.text(ANI, "3EB0A1").await;
+        assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1"]);
+        world.text(ANI, "3EB0A2").await;
+        assert!(world.turn(Vec::new(), 8).await.0.is_empty(), "the first of the chat is in hand");
+
+        let (claimed, _) = world.turn(vec![settled(&first, Step::Sent)], 8).await;
+
+        assert_eq!(claimed, ["3EB0A2"]);
+    }
+
+    #[tokio::test]
+    async fn a_chat_with_a_crowd_leaves_room_for_another() {
+        let world = World::new().await;
+        for n in 0..40 {
+            world.text(ANI, &format!("3EB0A{n}")).await;
+        }
+        world.text(BUDI, "3EB0B0").await;
+
+        let (claimed, turn) = world.turn(Vec::new(), 32).await;
+
+        assert_eq!(claimed.len(), 17, "{claimed:?}");
+        assert_eq!(claimed.last().map(String::as_str), Some("3EB0B0"));
+        assert!(!turn.more);
+        assert!(world.turn(Vec::new(), 8).await.1.claimed.is_empty(), "the rest of the chat waits for what is in hand");
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_a_retry_is_not_due_until_then() {
+        let world = World::new().await;
+        let first = world.text(ANI, "3EB0A1").await;
+        let second = world.text(ANI, "3EB0A2").await;
+        assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+        let retry = Step::Retry { failures: 1, reason: "the connection was lost".into() };
+
+        let (claimed, turn) = world.turn(vec![settled(&first, retry), Ended::PutBack { id: second }], 8).await;
+
+        assert!(claimed.is_empty(), "{claimed:?}");
+        let next_at = turn.next_at.expect("the retry has its time");
+        assert!(next_at > world.store.clock().now_ms(), "a time that is over would be asked for again and again");
+        world.store.clock().set(next_at);
+        assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_does_not_read_is_set_aside_and_the_next_one_goes() {
+        let world = World::new().await;
+        world.text(ANI, "3EB0A1").await;
+        world.text(ANI, "3EB0A2").await;
+        let damage = world
+            .store
+            .db
+            .write(|tx| Ok(tx.execute("UPDATE messages_outbox SET content = '{' WHERE wa_id = '3EB0A1'", [])?));
+        assert_eq!(damage.await.expect("damaged"), 1);
+
+        let (claimed, _) = world.turn(Vec::new(), 8).await;
+
+        assert_eq!(claimed, ["3EB0A2"]);
+    }
+}
