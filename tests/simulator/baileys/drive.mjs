@@ -1,5 +1,6 @@
 // Drives the simulator with Baileys, a client that shares no code with it: pairing by QR and by code, messages both
-// ways, a file, a poll with a vote, a group, a reconnect, and a setting that a second linked client reads back.
+// ways, a file, a poll with a vote, a group, a newsletter, a community, a reconnect, and a setting that a second linked client
+// reads back.
 //
 //   node drive.mjs http://127.0.0.1:4000
 //
@@ -229,6 +230,36 @@ async function main() {
     await post(`/groups/${group.id.split('@')[0]}/messages`, { from: SARI, text: 'from the group' })
     await fromGroup
     says('group created, written to, answered')
+
+    const newsletter = await first.socket.newsletterCreate('Bakery', 'bread')
+    if (newsletter.name !== 'Bakery') throw new Error(`the newsletter is ${JSON.stringify(newsletter)}`)
+    await post(`/newsletters/${newsletter.id}/follow`, { phone: SARI, follows: true })
+    const posted = second.next('message', 'the post', (m) => said(m) === 'we open at nine')
+    await first.socket.sendMessage(newsletter.id, { text: 'we open at nine' })
+    await posted
+    await first.socket.newsletterUpdateName(newsletter.id, 'Bread')
+    const described = await second.socket.newsletterMetadata('jid', newsletter.id)
+    if (described.thread_metadata.name.text !== 'Bread') throw new Error(`it is ${JSON.stringify(described)}`)
+    await second.socket.newsletterMute(newsletter.id)
+    const live = await first.socket.subscribeNewsletterUpdates(newsletter.id)
+    if (live?.duration !== '300') throw new Error(`live updates: ${JSON.stringify(live)}`)
+    const [onePost] = (await get(`/newsletters/${newsletter.id}`)).posts
+    await second.socket.newsletterReactMessage(newsletter.id, String(onePost.server_id), '👍')
+    const there = await get(`/newsletters/${newsletter.id}`)
+    if (there.posts[0].reactions[SHOP] !== '👍' || there.followers[SHOP] !== true) throw new Error(JSON.stringify(there))
+    await first.socket.newsletterFetchMessages(newsletter.id, 10)
+    await first.socket.newsletterDelete(newsletter.id)
+    says('newsletter made, posted in, renamed, muted, reacted to, ended')
+
+    const community = await first.socket.communityCreate('Our street', 'all of us')
+    await first.socket.communityLinkGroup(group.id, community.id)
+    const { linkedGroups } = await first.socket.communityFetchLinkedGroups(community.id)
+    if (!linkedGroups.some(({ id }) => id === group.id)) throw new Error(`it has ${JSON.stringify(linkedGroups)}`)
+    const inside = await first.socket.communityCreateGroup('Number 42', [`${BUDI}@s.whatsapp.net`], community.id)
+    if (inside.linkedParent !== community.id) throw new Error(`the group is ${JSON.stringify(inside)}`)
+    await first.socket.communityUnlinkGroup(group.id, community.id)
+    await first.socket.communityLeave(community.id)
+    says('community made, groups linked and made in it, left')
 
     opened = first.open()
     await post(`/accounts/${SHOP}/devices/1/kick`, {})

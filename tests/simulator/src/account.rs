@@ -8,6 +8,7 @@ use crate::phone::Prepared;
 use crate::signal::SignalDevice;
 use crate::world::locked;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use wacore_binary::Jid;
@@ -15,6 +16,10 @@ use wacore_libsignal::protocol::IdentityKeyPair;
 
 /// Entries of one inbox; the oldest go.
 pub(crate) const INBOX_ENTRIES_MAX: usize = 200_000;
+
+fn fresh_raw_id() -> u32 {
+    rand::random::<u32>() >> 1
+}
 
 /// The hidden number that stands for a phone number.
 pub(crate) fn lid_of(phone_number: &str) -> String {
@@ -26,8 +31,9 @@ pub(crate) struct Account {
     pub(crate) number: String,
     pub(crate) lid: String,
     pub(crate) name: String,
-    pub(crate) raw_id: u32,
-    pub(crate) identity: IdentityKeyPair,
+    /// Of this installation of the phone, as its identity.
+    raw_id: AtomicU32,
+    identity: Mutex<IdentityKeyPair>,
     /// Id and key of the app state.
     pub(crate) sync_key: (Vec<u8>, Vec<u8>),
     /// The phone's sessions. Whoever holds it encrypts or decrypts for this phone and hands the result on, so that what
@@ -51,6 +57,8 @@ pub(crate) struct State {
     pub(crate) collections: HashMap<String, Collection>,
     pub(crate) privacy: BTreeMap<String, String>,
     pub(crate) blocked: Vec<String>,
+    /// After how many seconds messages of new chats disappear; 0 is never.
+    pub(crate) default_timer_s: u32,
     pub(crate) presence: Presence,
     /// Devices that asked to be told about presence, by phone number.
     pub(crate) watchers: BTreeSet<(String, u16)>,
@@ -59,6 +67,10 @@ pub(crate) struct State {
     pub(crate) about: String,
     /// Calls that its phone made.
     pub(crate) calls: VecDeque<Call>,
+    /// Status posts of its phone that linked devices of others have seen: id and phone number.
+    pub(crate) views: BTreeSet<(String, String)>,
+    /// Who asked which devices it has, by phone number: told when that changes.
+    pub(crate) acquaintances: BTreeSet<String>,
     /// How often its phone asked for a message again.
     pub(crate) asked_again: HashMap<String, u32>,
     /// What its phone gives to devices that are linked from now on.
@@ -84,6 +96,10 @@ pub(crate) struct Entry {
 pub(crate) struct Behaviour {
     pub(crate) receipts: bool,
     pub(crate) read: bool,
+    /// Whether it plays what can be heard or seen in time.
+    pub(crate) play: bool,
+    /// Writes by its lid alone, as somebody who does not show the number.
+    pub(crate) hide_number: bool,
     /// Sent back on every text; `{text}` stands for what was received.
     pub(crate) reply: Option<String>,
 }
@@ -107,15 +123,18 @@ impl Account {
             next_entry: 1,
             seen: HashMap::new(),
             book: Book::default(),
-            behaviour: Behaviour { receipts: true, read: true, reply: None },
+            behaviour: Behaviour { receipts: true, read: true, play: false, hide_number: false, reply: None },
             collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
             privacy: BTreeMap::new(),
             blocked: Vec::new(),
+            default_timer_s: 0,
             presence: Presence::default(),
             watchers: BTreeSet::new(),
             picture: None,
             about: "simulated".to_owned(),
             calls: VecDeque::new(),
+            views: BTreeSet::new(),
+            acquaintances: BTreeSet::new(),
             asked_again: HashMap::new(),
             history: Prepared::default(),
         };
@@ -123,8 +142,8 @@ impl Account {
             number: number.to_owned(),
             lid: lid_of(number),
             name: name.to_owned(),
-            raw_id: rand::random::<u32>() >> 1,
-            identity: phone.identity.pair.clone(),
+            raw_id: AtomicU32::new(fresh_raw_id()),
+            identity: Mutex::new(phone.identity.pair.clone()),
             sync_key,
             phone: tokio::sync::Mutex::new(phone),
             state: Mutex::new(state),
@@ -144,8 +163,25 @@ impl Account {
         Jid::lid_device(self.lid.as_str(), device)
     }
 
-    pub(crate) fn identity_key(&self) -> &[u8] {
-        self.identity.public_key().public_key_bytes()
+    pub(crate) fn identity(&self) -> IdentityKeyPair {
+        locked(&self.identity).clone()
+    }
+
+    pub(crate) fn identity_key(&self) -> Vec<u8> {
+        locked(&self.identity).public_key().public_key_bytes().to_vec()
+    }
+
+    pub(crate) fn raw_id(&self) -> u32 {
+        self.raw_id.load(Ordering::Relaxed)
+    }
+
+    /// The phone is installed anew: with keys of its own, without sessions, and with no device linked to it.
+    pub(crate) async fn reinstall(&self) {
+        let fresh = SignalDevice::generate();
+        let mut phone = self.phone.lock().await;
+        *locked(&self.identity) = fresh.identity.pair.clone();
+        self.raw_id.store(fresh_raw_id(), Ordering::Relaxed);
+        *phone = fresh;
     }
 
     /// Displays a message, or counts a repeat. Returns whether it is new.

@@ -11,6 +11,8 @@ pub(crate) struct Known {
     /// The author's phone number.
     pub(crate) author: String,
     pub(crate) message: wa::Message,
+    /// Between the devices of one account, and no message of anybody.
+    pub(crate) between_devices: bool,
 }
 
 #[derive(Default)]
@@ -21,8 +23,16 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn remember(&mut self, id: &str, author: &str, message: &wa::Message) {
-        let known = Arc::new(Known { author: author.to_owned(), message: message.clone() });
-        if self.known.insert(id.to_owned(), known).is_none() {
+        self.note(id, Known { author: author.to_owned(), message: message.clone(), between_devices: false });
+    }
+
+    /// What this phone told a device of its own.
+    pub(crate) fn remember_told(&mut self, id: &str, author: &str, message: &wa::Message) {
+        self.note(id, Known { author: author.to_owned(), message: message.clone(), between_devices: true });
+    }
+
+    fn note(&mut self, id: &str, known: Known) {
+        if self.known.insert(id.to_owned(), Arc::new(known)).is_none() {
             self.order.push_back(id.to_owned());
         }
         if self.order.len() > BOOK_MESSAGES_MAX

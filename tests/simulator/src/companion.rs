@@ -32,8 +32,8 @@ pub(crate) struct Companion {
     pub(crate) removed: bool,
     /// Whose presence it asked for on this connection, by phone number.
     pub(crate) watching: BTreeSet<String>,
-    /// A stanza that a fault holds back until the next one has passed it.
-    pub(crate) held_back: Option<Node>,
+    /// Stanzas that faults hold back until the next one has passed them.
+    pub(crate) held_back: Vec<Node>,
 }
 
 impl Companion {
@@ -56,7 +56,7 @@ impl Companion {
             asked_for_prekeys: false,
             removed: false,
             watching: BTreeSet::new(),
-            held_back: None,
+            held_back: Vec::new(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Shown {
     pub(crate) forwarded: Option<u32>,
     /// What is shown of a link in the text.
     pub(crate) preview: Option<Value>,
+    /// How a text is shown that stands on a colour.
+    pub(crate) style: Option<Value>,
 }
 
 /// Whose phone looks at a message, and at whose.
@@ -46,9 +48,11 @@ impl Reader<'_> {
         let preview = inside.extended_text_message.as_ref().filter(|text| text.matched_text.is_some());
         let preview = preview
             .map(|text| json!({ "url": text.matched_text, "title": text.title, "description": text.description }));
+        let style = inside.extended_text_message.as_ref().filter(|text| text.background_argb.is_some());
+        let style = style.map(|text| json!({ "background": text.background_argb, "font": text.font }));
         let seen = |kind, text, details| {
-            let (quote, preview) = (quote.clone(), preview.clone());
-            Some(Shown { kind, text, details, quote, forwarded, preview })
+            let (quote, preview, style) = (quote.clone(), preview.clone(), style.clone());
+            Some(Shown { kind, text, details, quote, forwarded, preview, style })
         };
         if let Some(text) = &inside.conversation {
             return seen("text", Some(text.clone()), None);

@@ -29,6 +29,8 @@ pub(crate) enum Action {
     Swallow,
     /// Ciphertext is damaged: to the client, or from it when `match.direction` is `in`.
     Corrupt,
+    /// A message to the client comes without its content, as one that only the phone can read.
+    Withhold,
     /// A client's IK handshake is answered with XX.
     RefuseIk,
     /// The end of the offline phase is never announced.
@@ -86,7 +88,7 @@ impl Faults {
             fault.r#match.direction != Some(Direction::Out)
                 && !matches!(
                     fault.action,
-                    Action::Duplicate | Action::Reorder | Action::RefuseIk | Action::StallOffline
+                    Action::Duplicate | Action::Reorder | Action::Withhold | Action::RefuseIk | Action::StallOffline
                 )
                 && (fault.action != Action::Corrupt || fault.r#match.direction == Some(Direction::In))
                 && concerns(fault, phone)
@@ -99,7 +101,10 @@ impl Faults {
         let met = self.take(|fault| {
             let outgoing = fault.r#match.direction == Some(Direction::Out)
                 || (fault.r#match.direction.is_none()
-                    && matches!(fault.action, Action::Duplicate | Action::Reorder | Action::Corrupt));
+                    && matches!(
+                        fault.action,
+                        Action::Duplicate | Action::Reorder | Action::Corrupt | Action::Withhold
+                    ));
             outgoing && concerns(fault, phone) && matches(&fault.r#match, &node)
         });
         match met.map(|fault| fault.action) {
@@ -107,6 +112,7 @@ impl Faults {
             Some(Action::Duplicate) => vec![(node.clone(), false), (node, false)],
             Some(Action::Reorder) => vec![(node, true)],
             Some(Action::Corrupt) => vec![(corrupted(&node), false)],
+            Some(Action::Withhold) => vec![(withheld(&node), false)],
             _ => vec![(node, false)],
         }
     }
@@ -142,6 +148,13 @@ fn matches(rule: &Match, node: &Node) -> bool {
     let attributes = [(&rule.r#type, "type"), (&rule.class, "class"), (&rule.xmlns, "xmlns")];
     rule.tag.as_ref().is_none_or(|tag| node.tag == tag.as_str())
         && attributes.into_iter().all(|(wanted, key)| is(wanted, key))
+}
+
+/// The stanza with a word in place of what is encrypted.
+fn withheld(node: &Node) -> Node {
+    let mut copy = node.clone();
+    copy.content = NodeBuilder::new("message").children([NodeBuilder::new("unavailable").build()]).build().content;
+    copy
 }
 
 /// Which byte of a ciphertext is damaged, from its end: within the MAC, also where key ids follow it, so that the message

@@ -27,6 +27,32 @@ pub(crate) struct Group {
     pub(crate) ephemeral: Option<u64>,
     /// Every member may add others.
     pub(crate) all_add: bool,
+    /// What it is as a community, of which groups are part.
+    pub(crate) community: Option<Community>,
+    /// The community it is part of.
+    pub(crate) linked: Option<Linked>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Community {
+    /// Who comes waits for an admin.
+    pub(crate) closed: bool,
+    /// Members who are no admins may make groups in it.
+    pub(crate) all_make_groups: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Linked {
+    pub(crate) to: String,
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the admins tell everybody something; it comes and goes with the community.
+    Announcements,
+    General,
+    Other,
 }
 
 impl Group {
@@ -46,7 +72,17 @@ impl Group {
             requests: BTreeMap::new(),
             ephemeral: None,
             all_add: true,
+            community: None,
+            linked: None,
         }
+    }
+
+    pub(crate) fn is_linked_to(&self, community: &str) -> bool {
+        self.linked.as_ref().is_some_and(|linked| linked.to == community)
+    }
+
+    pub(crate) fn is_place(&self, place: Place) -> bool {
+        self.linked.as_ref().is_some_and(|linked| linked.place == place)
     }
 
     pub(crate) fn is_admin(&self, number: &str) -> bool {

@@ -6,7 +6,7 @@
 //!
 //! - [`Simulator`]: starts it; [`Clock`]: its time; [`control`]: its HTTP API, documented in README.md.
 //! - `noise`, `node`, `signal`, `message`, `attachment`, `poll`: the layers of the protocol.
-//! - `world`: everything there is, and its locks; `account`, `companion`, `group`: its parts; `phone`, `push_name`: what a simulated person's phone does;
+//! - `world`: everything there is, and its locks; `account`, `companion`, `group`, `newsletter`: its parts; `phone`, `push_name`, `patch`: what a simulated person's phone does;
 //!   `compose`, `display`, `book`: what it writes, shows and remembers; `snapshot`: its app state in one file.
 //! - `connection`: one client's connection; `handlers`: one file per stanza family; `faults`: what goes wrong on purpose.
 
@@ -25,9 +25,11 @@ mod handlers;
 mod line;
 mod media;
 mod message;
+mod newsletter;
 mod node;
 mod noise;
 mod pairing;
+mod patch;
 mod phone;
 mod poll;
 mod push_name;

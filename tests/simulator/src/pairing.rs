@@ -90,7 +90,7 @@ pub(crate) fn answer_code(world: &World, account: &Account, code: &str) -> Resul
     let theirs = unwrap_ephemeral(&wrapped, code)?;
     let hello = NodeBuilder::new("link_code_companion_reg").attr("stage", "primary_hello").children([
         leaf("link_code_pairing_wrapped_primary_ephemeral_pub", wrap_ephemeral(&public_key(&ephemeral), code)),
-        leaf("primary_identity_pub", account.identity_key().to_vec()),
+        leaf("primary_identity_pub", account.identity_key()),
         leaf("link_code_pairing_ref", reference),
     ]);
     let notification = NodeBuilder::new("notification")
@@ -123,7 +123,8 @@ pub(crate) fn finish_code(
         .decrypt(&Nonce::from(nonce), Payload { msg: &bundle[44..], aad: b"" })
         .map_err(|_| anyhow!("key bundle does not open: wrong code"))?;
     ensure!(plain.len() == 96 && plain[..32] == identity, "key bundle names another identity");
-    let own = account.identity.private_key();
+    let own = account.identity();
+    let own = own.private_key();
     let identity_shared = own.calculate_agreement(&PublicKey::from_djb_public_key_bytes(&identity)?)?;
     let secret = hkdf(None, &[&shared[..], &identity_shared[..], &plain[64..96]].concat(), b"adv_secret")?;
     finish(world, account, connection, identity, &secret)
@@ -189,7 +190,7 @@ fn link(
         device
     };
     let details = wa::AdvDeviceIdentity {
-        raw_id: Some(account.raw_id),
+        raw_id: Some(account.raw_id()),
         timestamp: Some(now),
         key_index: Some(u32::from(device)),
     }
@@ -197,7 +198,7 @@ fn link(
     let signature = sign(account, &[&[6, 0][..], &details, &identity].concat())?;
     let container = wa::AdvSignedDeviceIdentity {
         details: Some(details),
-        account_signature_key: Some(account.identity_key().to_vec()),
+        account_signature_key: Some(account.identity_key()),
         account_signature: Some(signature),
         device_signature: None,
     }
@@ -217,7 +218,7 @@ pub(crate) fn key_index_list(account: &Account, now: u64) -> Result<Vec<u8>> {
         (u32::from(state.next_device) - 1, valid.map(|companion| companion.key_index).collect())
     };
     let details = wa::AdvKeyIndexList {
-        raw_id: Some(account.raw_id),
+        raw_id: Some(account.raw_id()),
         timestamp: Some(now),
         current_index: Some(current),
         valid_indexes,
@@ -227,13 +228,13 @@ pub(crate) fn key_index_list(account: &Account, now: u64) -> Result<Vec<u8>> {
     Ok(wa::AdvSignedKeyIndexList {
         details: Some(details),
         account_signature: Some(signature),
-        account_signature_key: Some(account.identity_key().to_vec()),
+        account_signature_key: Some(account.identity_key()),
     }
     .encode_to_vec())
 }
 
 fn sign(account: &Account, message: &[u8]) -> Result<Vec<u8>> {
-    Ok(account.identity.private_key().calculate_signature(message, &mut rand::rng())?.to_vec())
+    Ok(account.identity().private_key().calculate_signature(message, &mut rand::rng())?.to_vec())
 }
 
 fn agree(pair: &KeyPair, theirs: &[u8; 32]) -> Result<Vec<u8>> {

@@ -2,7 +2,7 @@
 //! and seals it; the collection's answer refers to it.
 
 use crate::attachment::{self, Kind, Sealed};
-use crate::push_name::{expand, mac256};
+use crate::patch::{expand, mac256};
 use crate::wa;
 use anyhow::Result;
 use prost::Message as _;
@@ -14,9 +14,12 @@ pub(crate) const SNAPSHOT_PATCHES_MIN: usize = 10;
 const REMOVE: i32 = 1;
 const VALUE_MAC_BYTES: usize = 32;
 
-/// Nothing when the patches cannot be put together: some of them are in files of their own.
-pub(crate) fn of(name: &str, version: u64, patches: &[Vec<u8>], key_id: &[u8], key: &[u8]) -> Result<Option<Sealed>> {
-    let mut records: BTreeMap<Vec<u8>, wa::SyncdRecord> = BTreeMap::new();
+/// The records of a collection, by index.
+pub(crate) type Records = BTreeMap<Vec<u8>, wa::SyncdRecord>;
+
+/// What the patches come to. Nothing when they cannot be put together: some of them are in files of their own.
+pub(crate) fn records(patches: &[Vec<u8>]) -> Result<Option<Records>> {
+    let mut records = Records::new();
     for patch in patches {
         let patch = wa::SyncdPatch::decode(&patch[..])?;
         if patch.external_mutations.is_some() {
@@ -32,6 +35,12 @@ pub(crate) fn of(name: &str, version: u64, patches: &[Vec<u8>], key_id: &[u8], k
             }
         }
     }
+    Ok(Some(records))
+}
+
+/// Nothing when there are no [`records`].
+pub(crate) fn of(name: &str, version: u64, patches: &[Vec<u8>], key_id: &[u8], key: &[u8]) -> Result<Option<Sealed>> {
+    let Some(records) = records(patches)? else { return Ok(None) };
     let keys = expand::<160>(key, b"WhatsApp Mutation Keys");
     let hash = sum(records.values());
     let snapshot = wa::SyncdSnapshot {
@@ -56,7 +65,7 @@ pub(crate) fn reference(sealed: &Sealed) -> Vec<u8> {
 }
 
 /// The value MACs, each expanded to 64 little-endian 16-bit numbers, summed number by number.
-fn sum<'a>(records: impl Iterator<Item = &'a wa::SyncdRecord>) -> [u8; 128] {
+pub(crate) fn sum<'a>(records: impl Iterator<Item = &'a wa::SyncdRecord>) -> [u8; 128] {
     let mut hash = [0_u8; 128];
     for record in records {
         let value = record.value.as_ref().map(wa::Blob::blob).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! is in `handlers` and `phone`.
 //!
 //! Locks. An account has two: `phone` (async; its Signal sessions) and `state` (everything else of it). The rest of the
-//! world has one each for the directory, groups, pending clients, faults, files, expired files and unanswered stanzas.
+//! world has one each for the directory, groups, newsletters, pending clients, faults, files, expired files and unanswered stanzas.
 //!
 //! 1. Only `phone` may be held while another lock is taken, and never two phones at once.
 //! 2. Every other lock is a leaf: taken for a moment, nothing else is taken and nothing is awaited with it held. So a
@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::group::Group;
 use crate::line::Line;
+use crate::newsletter::Newsletter;
 use crate::pairing::PendingPair;
 use axum::body::Bytes;
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     directory: RwLock<Directory>,
     groups: Mutex<HashMap<String, Group>>,
+    newsletters: Mutex<HashMap<String, Newsletter>>,
     pending: Mutex<HashMap<u64, PendingPair>>,
     /// Counts what clients that wait to be paired did.
     pub(crate) pairing: watch::Sender<u64>,
@@ -62,6 +64,7 @@ impl World {
             clock,
             directory: RwLock::default(),
             groups: Mutex::default(),
+            newsletters: Mutex::default(),
             pending: Mutex::default(),
             pairing: watch::Sender::new(0),
             faults: Mutex::default(),
@@ -87,6 +90,14 @@ impl World {
                 directory.lids.insert(account.lid.clone(), number.to_owned());
                 directory.accounts.insert(number.to_owned(), account);
             }
+        }
+    }
+
+    /// The account is gone: nobody finds it any more.
+    pub(crate) fn remove_account(&self, number: &str) {
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = directory.accounts.remove(number) {
+            directory.lids.remove(&account.lid);
         }
     }
 
@@ -123,6 +134,10 @@ impl World {
 
     pub(crate) fn groups(&self) -> MutexGuard<'_, HashMap<String, Group>> {
         locked(&self.groups)
+    }
+
+    pub(crate) fn newsletters(&self) -> MutexGuard<'_, HashMap<String, Newsletter>> {
+        locked(&self.newsletters)
     }
 
     /// A copy of the group as it is now.
@@ -184,11 +199,11 @@ impl World {
         let Some(companion) = state.companions.get_mut(&device) else { return };
         for (node, hold) in nodes {
             if hold {
-                companion.held_back = Some(node);
+                companion.held_back.push(node);
                 continue;
             }
             companion.push(node);
-            if let Some(held) = companion.held_back.take() {
+            for held in std::mem::take(&mut companion.held_back) {
                 companion.push(held);
             }
         }

@@ -1,10 +1,12 @@
 //! Accounts: making them, linking devices to them, and what their owners do by themselves.
 
 use super::{Answer, Refused, Shareds, account, bad, digits};
+use crate::account::Account;
 use crate::connection::{self, Session, Who};
 use crate::handlers::{self, PICTURE_BYTES_MAX};
 use crate::pairing;
-use crate::phone::{CHATS_MAX, MESSAGES_MAX, Prepared};
+use crate::phone::{self, CHATS_MAX, Change, FILE_MESSAGES, MESSAGES_MAX, Prepared};
+use crate::simulator::Shared;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Accounts of one bulk request.
@@ -36,6 +39,20 @@ pub(super) async fn add(State(shared): Shareds, Json(new): Json<NewAccount>) -> 
         shared.world.also_known_by(&new.phone, other);
     }
     Ok(Json(json!({ "phone": new.phone })))
+}
+
+/// What the owner sees under "settings" on the phone.
+pub(super) async fn settings(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
+    let account = account(&shared, &phone)?;
+    let state = account.state();
+    let privacy = handlers::PRIVACY_CATEGORIES
+        .map(|(name, default)| (name, state.privacy.get(name).map_or(default, String::as_str)));
+    Ok(Json(json!({
+        "about": state.about,
+        "privacy": std::collections::BTreeMap::from(privacy),
+        "blocked": state.blocked,
+        "default_timer_s": state.default_timer_s,
+    })))
 }
 
 #[derive(Deserialize)]
@@ -98,6 +115,8 @@ pub(super) async fn code(State(shared): Shareds, Path(phone): Path<String>, Json
 pub(super) struct NewBehaviour {
     receipts: Option<bool>,
     read: Option<bool>,
+    play: Option<bool>,
+    hide_number: Option<bool>,
     reply: Option<String>,
 }
 
@@ -110,8 +129,16 @@ pub(super) async fn behaviour(
     let behaviour = &mut account.state().behaviour;
     behaviour.receipts = new.receipts.unwrap_or(behaviour.receipts);
     behaviour.read = new.read.unwrap_or(behaviour.read);
+    behaviour.play = new.play.unwrap_or(behaviour.play);
+    behaviour.hide_number = new.hide_number.unwrap_or(behaviour.hide_number);
     behaviour.reply = new.reply.filter(|text| !text.is_empty());
-    Ok(Json(json!({ "receipts": behaviour.receipts, "read": behaviour.read, "reply": behaviour.reply })))
+    Ok(Json(json!({
+        "receipts": behaviour.receipts,
+        "read": behaviour.read,
+        "play": behaviour.play,
+        "hide_number": behaviour.hide_number,
+        "reply": behaviour.reply,
+    })))
 }
 
 pub(super) async fn devices(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
@@ -166,18 +193,73 @@ pub(super) struct History {
     chats: u32,
     /// In each chat.
     messages: u32,
+    /// In each chat before those, given when a device asks for them.
+    #[serde(default)]
+    older: u32,
+    /// Messages of one file.
+    per_file: Option<u32>,
 }
 
 pub(super) async fn history(
     State(shared): Shareds,
     Path(phone): Path<String>,
-    Json(History { chats, messages }): Json<History>,
+    Json(History { chats, messages, older, per_file }): Json<History>,
 ) -> Answer {
-    if chats > CHATS_MAX || chats.saturating_mul(messages) > MESSAGES_MAX {
+    if chats > CHATS_MAX || chats.saturating_mul(messages.saturating_add(older)) > MESSAGES_MAX {
         return Err(bad(format!("at most {CHATS_MAX} chats, and {MESSAGES_MAX} messages in all of them")));
     }
-    account(&shared, &phone)?.state().history = Prepared { chats, messages };
-    Ok(Json(json!({ "chats": chats, "messages": messages })))
+    let per_file = per_file.unwrap_or(FILE_MESSAGES).max(1);
+    let at = i64::try_from(shared.world.now()).unwrap_or(i64::MAX);
+    account(&shared, &phone)?.state().history = Prepared { chats, messages, older, per_file, at };
+    Ok(Json(json!({ "chats": chats, "messages": messages, "older": older, "per_file": per_file })))
+}
+
+/// The phone is installed anew: other keys, no sessions, no linked devices. Who knows it is told.
+pub(super) async fn reinstall(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
+    let account = account(&shared, &phone)?;
+    unlink_all(&shared, &account);
+    account.reinstall().await;
+    handlers::identity_renewed(&shared.world, &account);
+    Ok(Json(json!({ "phone": phone })))
+}
+
+fn unlink_all(shared: &Shared, account: &Arc<Account>) {
+    let lines: Vec<_> = {
+        let mut state = account.state();
+        state.companions.values_mut().for_each(|companion| companion.removed = true);
+        let lines = state.companions.iter().filter_map(|(device, companion)| Some((*device, companion.line.clone()?)));
+        lines.collect()
+    };
+    for (device, line) in lines {
+        let who = Who::Device(Session { account: account.clone(), device, line: line.clone() });
+        connection::kick(&shared.world, &who, &line, "device_removed");
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewNumber {
+    new: String,
+}
+
+/// Its owner moves to another number, with an account of the same name. Who knows the old one is told.
+pub(super) async fn number(
+    State(shared): Shareds,
+    Path(phone): Path<String>,
+    Json(NewNumber { new }): Json<NewNumber>,
+) -> Answer {
+    digits(&new)?;
+    let old = account(&shared, &phone)?;
+    if shared.world.account(&new).is_some() {
+        return Err(Refused(StatusCode::CONFLICT, format!("{new} is somebody's number")));
+    }
+    unlink_all(&shared, &old);
+    shared.world.add_account(&new, &old.name);
+    let moved = account(&shared, &new)?;
+    moved.state().acquaintances = old.state().acquaintances.clone();
+    handlers::number_moved(&shared.world, &old, &moved);
+    shared.world.remove_account(&phone);
+    Ok(Json(json!({ "phone": new })))
 }
 
 #[derive(Deserialize)]
@@ -195,4 +277,17 @@ pub(super) async fn picture(State(shared): Shareds, Path(phone): Path<String>, J
     }
     let id = handlers::change_picture(&shared.world, &account.phone_jid(0), bytes);
     Ok(Json(json!({ "id": id })))
+}
+
+/// What the owner sets on the phone.
+pub(super) async fn set(State(shared): Shareds, Path(phone): Path<String>, Json(change): Json<Change>) -> Answer {
+    let account = account(&shared, &phone)?;
+    phone::set(&shared.world, &account, change)?;
+    Ok(Json(json!({})))
+}
+
+/// Who has seen which of the account's status posts.
+pub(super) async fn views(State(shared): Shareds, Path(phone): Path<String>) -> Answer {
+    let views = account(&shared, &phone)?.state().views.clone();
+    Ok(Json(views.into_iter().map(|(id, by)| json!({ "id": id, "by": by })).collect()))
 }

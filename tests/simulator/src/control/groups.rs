@@ -55,7 +55,13 @@ pub(super) async fn read(State(shared): Shareds, Path(group): Path<String>) -> A
         "approval": group.approval,
         "invite": group.invite,
         "requests": group.requests.keys().collect::<Vec<_>>(),
+        "community": group.community.is_some(),
+        "linked": group.linked.map(|linked| linked.to),
     })))
+}
+
+pub(super) async fn end(State(shared): Shareds, Path(group): Path<String>) -> Answer {
+    if handlers::end_group(&shared.world, &group) { Ok(Json(json!({ "ended": group }))) } else { Err(no_group(&group)) }
 }
 
 #[derive(Deserialize)]

@@ -88,6 +88,9 @@ fn described(entry: &Entry, raw: bool) -> Value {
     if let Some(preview) = &entry.shown.preview {
         described["preview"] = preview.clone();
     }
+    if let Some(style) = &entry.shown.style {
+        described["style"] = style.clone();
+    }
     if raw {
         described["raw"] = BASE64.encode(&entry.raw).into();
     }

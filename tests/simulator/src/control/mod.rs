@@ -5,6 +5,7 @@ mod calls;
 mod faults;
 mod groups;
 mod messages;
+mod newsletters;
 
 use crate::account::Account;
 use crate::clock::{ADVANCE_MS_MAX, Unmoved};
@@ -38,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/clock", get(clock).post(advance))
         .route("/accounts", post(accounts::add))
         .route("/accounts/bulk", post(accounts::add_many))
+        .route("/accounts/{phone}/settings", get(accounts::settings))
         .route("/accounts/{phone}/scan", post(accounts::scan))
         .route("/accounts/{phone}/code", post(accounts::code))
         .route("/accounts/{phone}/messages", post(messages::send))
@@ -46,15 +48,24 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/accounts/{phone}/devices", get(accounts::devices))
         .route("/accounts/{phone}/devices/{device}/kick", post(accounts::kick))
         .route("/accounts/{phone}/history", post(accounts::history))
+        .route("/accounts/{phone}/reinstall", post(accounts::reinstall))
+        .route("/accounts/{phone}/number", post(accounts::number))
         .route("/accounts/{phone}/picture", post(accounts::picture))
+        .route("/accounts/{phone}/settings", post(accounts::set))
+        .route("/accounts/{phone}/views", get(accounts::views))
         .route("/accounts/{phone}/presence", post(calls::presence))
         .route("/accounts/{phone}/calls", get(calls::list).post(calls::offer))
         .route("/accounts/{phone}/calls/{call}/end", post(calls::end))
         .route("/groups", post(groups::create))
-        .route("/groups/{group}", get(groups::read))
+        .route("/groups/{group}", get(groups::read).delete(groups::end))
         .route("/groups/{group}/messages", post(groups::send))
         .route("/groups/{group}/leave", post(groups::leave))
         .route("/groups/join", post(groups::join))
+        .route("/newsletters", post(newsletters::create))
+        .route("/newsletters/{newsletter}", get(newsletters::read))
+        .route("/newsletters/{newsletter}/posts", post(newsletters::post))
+        .route("/newsletters/{newsletter}/follow", post(newsletters::follow))
+        .route("/newsletters/{newsletter}/reactions", post(newsletters::react))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/files/expire", post(expire))
         .route("/mms/{kind}/{token}", post(media::upload))

@@ -1,7 +1,7 @@
 //! App state: collections of encrypted patches. As the real server, it cannot read them: it checks the base version,
 //! stamps the new one, keeps the patch, and gives it to whoever is behind.
 
-use crate::account::Collection;
+use crate::account::{Account, Collection};
 use crate::connection::Session;
 use crate::node::{attr, body, child, children, leaf, message_id, result};
 use crate::snapshot::{self, SNAPSHOT_PATCHES_MIN};
@@ -46,7 +46,7 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node) -> Result<()
     }
     session.line.send(result(node, vec![NodeBuilder::new("sync").children(answers).build()]));
     for (name, version) in changed {
-        notify_others(world, session, &name, version);
+        tell_of_patch(world, &session.account, Some(session.device), &name, version);
     }
     Ok(())
 }
@@ -96,14 +96,15 @@ fn behind(name: &str, collection: &Collection, base: u64) -> Node {
     answer.children([NodeBuilder::new("patches").children(patches).build()]).build()
 }
 
-fn notify_others(world: &World, session: &Session, name: &str, version: u64) {
+/// Tells the account's devices, but who wrote it, that a collection has another version.
+pub(crate) fn tell_of_patch(world: &World, account: &Account, by: Option<u16>, name: &str, version: u64) {
     let news = NodeBuilder::new("collection").attr("name", name.to_owned()).attr("version", version).build();
     let notification = NodeBuilder::new("notification")
-        .attr("from", session.account.phone_jid(0))
+        .attr("from", account.phone_jid(0))
         .attr("type", "server_sync")
         .attr("id", message_id())
         .attr("t", world.now())
         .children([news])
         .build();
-    world.deliver_to_all(&session.account, Some(session.device), &notification);
+    world.deliver_to_all(account, by, &notification);
 }

@@ -1,4 +1,5 @@
-//! Which devices an account has, told to its other devices when it changes; and that a device's one-time keys run out.
+//! Which devices an account has, told to its other devices and to who asked before when it changes; that its phone was
+//! installed anew or has another number; and that a device's one-time keys run out.
 
 use crate::account::Account;
 use crate::node::{message_id, server_jid};
@@ -6,6 +7,7 @@ use crate::pairing::key_index_list;
 use crate::signal::Bundle;
 use crate::world::World;
 use anyhow::Result;
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 /// One-time keys left when a device is asked for more.
@@ -28,7 +30,46 @@ pub(crate) fn changed(world: &World, account: &Account, device: u16, added: bool
         .children([change.build()])
         .build();
     world.deliver_to_all(account, Some(device), &notification);
+    tell_acquaintances(world, account, &notification);
     Ok(())
+}
+
+/// The account's phone was installed anew: its identity is another one.
+pub(crate) fn renewed(world: &World, account: &Account) {
+    let notification = NodeBuilder::new("notification")
+        .attr("from", account.phone_jid(0))
+        .attr("lid", account.lid_jid(0))
+        .attr("type", "encrypt")
+        .attr("id", message_id())
+        .attr("t", world.now())
+        .children([NodeBuilder::new("identity").build()])
+        .build();
+    tell_acquaintances(world, account, &notification);
+}
+
+/// Somebody has another phone number now.
+pub(crate) fn moved(world: &World, old: &Account, new: &Account) {
+    let change = NodeBuilder::new("modify")
+        .attr("old", old.phone_jid(0))
+        .attr("new", new.phone_jid(0))
+        .attr("old_lid", old.lid_jid(0))
+        .attr("new_lid", new.lid_jid(0))
+        .build();
+    let notification = NodeBuilder::new("notification")
+        .attr("from", server_jid())
+        .attr("type", "contacts")
+        .attr("id", message_id())
+        .attr("t", world.now())
+        .children([change])
+        .build();
+    tell_acquaintances(world, old, &notification);
+}
+
+fn tell_acquaintances(world: &World, account: &Account, notification: &Node) {
+    let numbers = account.state().acquaintances.clone();
+    for other in numbers.iter().filter(|number| **number != account.number).filter_map(|number| world.account(number)) {
+        world.deliver_to_all(&other, None, notification);
+    }
 }
 
 /// The device's keys with one of its one-time keys, and the identity it signed; asks it for more when few are left.

@@ -1,7 +1,7 @@
 //! Receipts from a linked device: they confirm what it received, and travel on to the sender.
 
 use crate::connection::{Session, confirms};
-use crate::node::{attr, attr_jid, child, children};
+use crate::node::{STATUS, attr, attr_jid, child, children};
 use crate::phone;
 use crate::world::World;
 use anyhow::Result;
@@ -35,8 +35,31 @@ pub(super) async fn handle(world: &World, session: &Session, node: &Node) -> Res
     if attr(node, "type") == "server-error" {
         return phone::upload_again(world, session, node);
     }
-    relay(world, session, node);
+    let to_status = attr_jid(node, "to").is_some_and(|to| to.to_string() == STATUS);
+    if to_status && attr(node, "type") == "read" {
+        viewed(world, session, node);
+    } else {
+        relay(world, session, node);
+    }
     Ok(())
+}
+
+/// A status post was seen: its author is told, on the phone and on linked devices.
+fn viewed(world: &World, session: &Session, node: &Node) {
+    let Some((author, _)) = attr_jid(node, "participant").and_then(|author| world.resolve(&author)) else { return };
+    let ids = [attr(node, "id")].into_iter();
+    let more = child(node, "list").map(children).unwrap_or_default().iter().map(|item| attr(item, "id"));
+    let viewer = session.account.number.clone();
+    author.state().views.extend(ids.chain(more).map(|id| (id, viewer.clone())));
+    let devices = author.state().live_devices();
+    for device in devices {
+        let mut relayed = node.clone();
+        relayed.attrs.0.retain(|(key, _)| key != "to" && key != "participant");
+        relayed.attrs.insert("from", wacore_binary::Jid::status_broadcast());
+        relayed.attrs.insert("participant", session.account.lid_jid(0));
+        relayed.attrs.insert("t", world.now());
+        world.deliver(&author, device, relayed);
+    }
 }
 
 fn relay(world: &World, session: &Session, node: &Node) {

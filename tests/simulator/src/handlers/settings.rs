@@ -7,7 +7,7 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 /// Each with its value until somebody sets another.
-const PRIVACY_CATEGORIES: [(&str, &str); 9] = [
+pub(crate) const PRIVACY_CATEGORIES: [(&str, &str); 9] = [
     ("last", "all"),
     ("online", "all"),
     ("profile", "all"),
@@ -53,6 +53,11 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node, first: &str)
             let items: Vec<Node> =
                 owner.blocked.iter().map(|jid| NodeBuilder::new("item").attr("jid", jid.clone()).build()).collect();
             line.send(result(node, vec![NodeBuilder::new("list").children(items).build()]));
+        }
+        ("disappearing_mode", "disappearing_mode") => {
+            let wanted = child(node, "disappearing_mode").and_then(|mode| attr(mode, "duration").parse().ok());
+            owner.default_timer_s = wanted.unwrap_or(owner.default_timer_s);
+            line.send(result(node, vec![]));
         }
         _ => line.send(result(node, vec![])),
     }

@@ -1,7 +1,7 @@
 //! Who is on WhatsApp, with which devices.
 
 use crate::account::Account;
-use crate::line::Line;
+use crate::connection::Session;
 use crate::node::{attr, attr_jid, body, child, children, result};
 use crate::pairing::key_index_list;
 use crate::world::World;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 
-pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
+pub(super) fn handle(world: &World, session: &Session, node: &Node) -> Result<()> {
     let request = child(node, "usync").context("no usync")?;
     let asked: Vec<String> = child(request, "query")
         .map(|query| children(query).iter().map(|child| child.tag.to_string()).collect())
@@ -22,6 +22,9 @@ pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
         let jid = attr_jid(user, "jid").or_else(|| phone.as_ref().map(by_number));
         let Some(jid) = jid else { continue };
         let known = world.resolve(&jid).map(|(account, _)| account);
+        if let Some(known) = known.as_ref().filter(|_| asked.iter().any(|part| part == "devices")) {
+            known.state().acquaintances.insert(session.account.number.clone());
+        }
         let mut answer = NodeBuilder::new("user").attr("jid", jid.to_non_ad());
         if let (Server::Lid, Some(account)) = (jid.server, &known) {
             answer = answer.attr("pn_jid", account.phone_jid(0));
@@ -40,7 +43,7 @@ pub(super) fn handle(world: &World, line: &Line, node: &Node) -> Result<()> {
         .attr("last", "true")
         .children([NodeBuilder::new("result").children([]).build(), NodeBuilder::new("list").children(users).build()])
         .build();
-    line.send(result(node, vec![answer]));
+    session.line.send(result(node, vec![answer]));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::Inbound;
 use super::seal::{addressed, enveloped, seal};
+use super::sync::told;
 use crate::account::Account;
 use crate::handlers::bundle_parts;
 use crate::node::{attr, child, child_body, key32, leaf, sender_key_chat, uint};
@@ -39,6 +40,9 @@ pub(crate) async fn ask_again(world: &World, account: &Account, inbound: &Inboun
         NodeBuilder::new("receipt").attr("id", inbound.id.to_owned()).attr("type", "retry").attr("t", world.now());
     let receipt = if sender_key_chat(inbound.to).is_some() {
         receipt.attr("from", inbound.to.clone()).attr("participant", reader)
+    } else if account.number == inbound.from.number {
+        // Of a copy of what was sent to somebody else.
+        receipt.attr("from", reader).attr("recipient", inbound.to.clone())
     } else {
         receipt.attr("from", reader)
     };
@@ -82,7 +86,11 @@ pub(crate) async fn send_again(
         phone.start_session(&peer, &bundle).await?;
     }
     let enc = seal(world, &mut phone, to, device, &message).await?;
-    let stanza = enveloped(world, addressed(author, group.as_ref()), author, &id, &known.message, vec![enc]);
+    let stanza = if known.between_devices {
+        told(world, author, &id, enc)
+    } else {
+        enveloped(world, addressed(author, group.as_ref()), author, &id, &known.message, vec![enc])
+    };
     world.deliver(to, device, stanza);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What linked devices send to this phone.
 
-use super::{Arrived, share_sync_keys, show, write};
+use super::{Arrived, ask, share_sync_keys, show, write};
 use crate::account::{Account, Behaviour};
 use crate::compose::Draft;
 use crate::message::unpad;
@@ -38,7 +38,8 @@ pub(crate) async fn receive(world: &World, account: &Arc<Account>, inbound: &Inb
     let arrived = Arrived { id: inbound.id, chat: &chat, from: &inbound.from.number, message: &message, raw };
     let Some((new, shown)) = show(world, account, arrived) else { return Ok(()) };
     let behaviour = account.state().behaviour.clone();
-    confirm(world, account, inbound, &behaviour);
+    let plays = message.audio_message.is_some() || message.video_message.is_some();
+    confirm(world, account, inbound, &behaviour, plays);
     if let (true, Some(reply), "text", None) = (new, &behaviour.reply, shown.kind, &group) {
         let answer = reply.replace("{text}", shown.text.as_deref().unwrap_or_default());
         let draft = Draft::text(&inbound.from.number, &answer);
@@ -71,8 +72,13 @@ async fn opened(account: &Account, inbound: &Inbound<'_>, group: Option<&str>) -
     Ok(raw)
 }
 
-/// A copy of what a linked device sent, for the owner's own phone; or a device's request for the app-state keys.
+/// A copy of what a linked device sent, for the owner's own phone; or what a device asks of it.
 async fn from_own_device(world: &World, account: &Account, inbound: &Inbound<'_>, message: &wa::Message) -> Result<()> {
+    if let Some(asked) =
+        message.protocol_message.as_ref().and_then(|protocol| protocol.peer_data_operation_request_message.as_ref())
+    {
+        return ask::answer(world, account, inbound.from_device, inbound.id, asked).await;
+    }
     account.state().book.remember(inbound.id, &account.number, message);
     let asks = message.protocol_message.as_ref().is_some_and(|p| p.app_state_sync_key_request.is_some());
     if asks {
@@ -84,11 +90,12 @@ async fn from_own_device(world: &World, account: &Account, inbound: &Inbound<'_>
     Ok(())
 }
 
-/// Delivery and read receipts. A repeat is confirmed again, as phones do.
-fn confirm(world: &World, account: &Account, inbound: &Inbound<'_>, behaviour: &Behaviour) {
+/// Delivery, read and played receipts. A repeat is confirmed again, as phones do.
+fn confirm(world: &World, account: &Account, inbound: &Inbound<'_>, behaviour: &Behaviour, plays: bool) {
     let by_phone = inbound.to.server == Server::Pn;
     let reader = if by_phone { account.phone_jid(0) } else { account.lid_jid(0) };
-    let kinds = [(behaviour.receipts, ""), (behaviour.receipts && behaviour.read, "read")];
+    let read = behaviour.receipts && behaviour.read;
+    let kinds = [(behaviour.receipts, ""), (read, "read"), (read && behaviour.play && plays, "played")];
     for (_, kind) in kinds.into_iter().filter(|(does, _)| *does) {
         let mut receipt = NodeBuilder::new("receipt").attr("id", inbound.id.to_owned()).attr("t", world.now());
         receipt = if sender_key_chat(inbound.to).is_some() {

@@ -44,6 +44,7 @@ pub(super) fn addressed(author: &Account, group: Option<&Jid>) -> NodeBuilder {
             .attr("participant", author.lid_jid(0))
             .attr("participant_pn", author.phone_jid(0))
             .attr("addressing_mode", "lid"),
+        None if author.state().behaviour.hide_number => stanza.attr("from", author.lid_jid(0)),
         None => stanza.attr("from", author.lid_jid(0)).attr("sender_pn", author.phone_jid(0)),
     }
 }

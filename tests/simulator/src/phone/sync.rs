@@ -6,6 +6,7 @@ use crate::node::message_id;
 use crate::wa;
 use crate::world::World;
 use anyhow::{Context, Result};
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 /// The phone gives a new device the account's app-state key, as the real one does right after linking.
@@ -25,7 +26,7 @@ pub(crate) async fn share_sync_keys(world: &World, account: &Account, device: u1
             key_data: Some(wa::AppStateSyncKeyData {
                 key_data: Some(key),
                 fingerprint: Some(wa::AppStateSyncKeyFingerprint {
-                    raw_id: Some(account.raw_id),
+                    raw_id: Some(account.raw_id()),
                     current_index: Some(1),
                     device_indexes: vec![0, 1],
                 }),
@@ -49,17 +50,23 @@ pub(super) async fn to_own_device(
     protocol: wa::ProtocolMessage,
 ) -> Result<()> {
     let message = wa::Message { protocol_message: Some(Box::new(protocol)), ..Default::default() };
+    let id = message_id();
+    account.state().book.remember_told(&id, &account.number, &message);
     let mut phone = account.phone.lock().await;
     let enc = seal(world, &mut phone, account, device, &message).await?;
-    let stanza = NodeBuilder::new("message")
+    world.deliver(account, device, told(world, account, &id, enc));
+    Ok(())
+}
+
+/// The stanza of such a message.
+pub(super) fn told(world: &World, account: &Account, id: &str, enc: Node) -> Node {
+    NodeBuilder::new("message")
         .attr("from", account.phone_jid(0))
-        .attr("id", message_id())
+        .attr("id", id.to_owned())
         .attr("t", world.now())
         .attr("type", "text")
         .attr("category", "peer")
         .attr("push_priority", "high")
         .children([enc])
-        .build();
-    world.deliver(account, device, stanza);
-    Ok(())
+        .build()
 }

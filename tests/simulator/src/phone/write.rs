@@ -57,6 +57,8 @@ pub(crate) async fn write(world: &World, author: &Arc<Account>, draft: Draft) ->
 async fn to_person(world: &World, author: &Account, to: &str, id: &str, message: &wa::Message) -> Result<()> {
     let to = world.account(to).context("no such account in `to`")?;
     let devices = to.state().live_devices();
+    // Whose device cannot read it asks the phone at once.
+    to.state().book.remember(id, &author.number, message);
     {
         let mut phone = author.phone.lock().await;
         for device in devices {
@@ -94,6 +96,8 @@ async fn to_members(world: &World, author: &Account, group: &str, id: &str, mess
         let members = world.group(group).context("no such group")?.members;
         (members.keys().filter_map(|member| world.account(member)).collect(), Jid::group(group))
     };
+    // Whose device cannot read it asks the phone at once.
+    readers.iter().for_each(|reader| reader.state().book.remember(id, &author.number, message));
     {
         let mut phone = author.phone.lock().await;
         let distribution = phone.own_skdm(group).await?;

@@ -3,9 +3,11 @@
 
 mod around;
 mod clock;
+mod communities;
 mod contents;
 mod groups;
 mod linking;
 mod messages;
+mod newsletters;
 mod recovery;
 mod support;

@@ -118,3 +118,66 @@ async fn a_new_device_reads_many_settings_from_one_file() {
     let files = rig.get("/stats").await["files"].as_u64();
     assert!(files >= Some(1), "there is no snapshot: {files:?} files");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_gives_its_device_what_only_the_phone_can_read() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let withhold = json!({ "phone": SHOP, "match": { "tag": "message" }, "action": "withhold", "count": 1 });
+    rig.post("/faults", withhold).await;
+
+    let id = rig.write(BUDI, json!({ "to": SHOP, "text": "for the phone alone" })).await;
+    let received = device.message(&id).await;
+
+    assert_eq!(received.message.conversation.as_deref(), Some("for the phone alone"));
+    assert!(received.info.unavailable_request_id.is_some());
+    rig.all_answered().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_comes_in_three_kinds_and_older_messages_when_a_device_asks() {
+    let rig = Rig::start().await;
+    let prepared = json!({ "chats": 4, "messages": 3, "older": 7, "per_file": 3 });
+    rig.post(&format!("/accounts/{SHOP}/history"), prepared).await;
+    let device = rig.linked(SHOP).await;
+    let file = |event: &Event| match event {
+        Event::HistorySync(file) => Some((file.sync_type(), file.chunk_order(), file.progress())),
+        _ => None,
+    };
+    let mut files = Vec::new();
+    for number in 1..=4 {
+        files.push(device.seen_times("a file", number, file).await);
+    }
+    files.sort_by_key(|(_, order, _)| *order);
+    let kinds = [(0, Some(0), Some(25)), (3, Some(1), Some(50)), (3, Some(2), Some(75)), (2, Some(3), Some(100))];
+    assert_eq!(files, kinds);
+
+    let chat = chat("6289900000002");
+    let oldest = format!("3EB0{:X}{:08X}", 6_289_900_000_002_u64, 0);
+    let asked = device.client.fetch_message_history(&chat, &oldest, false, 0, 5).await.unwrap();
+
+    let answer = |event: &Event| match event {
+        Event::HistorySync(file) if file.peer_data_request_session_id() == Some(asked.as_str()) => {
+            Some(file.get()?.conversations.iter().map(|chat| chat.messages.len()).sum::<usize>())
+        }
+        _ => None,
+    };
+    assert_eq!(device.seen("the answer", answer).await, 5);
+    rig.all_answered().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_told_who_was_installed_anew_and_goes_on() {
+    let rig = Rig::start().await;
+    let device = rig.linked(SHOP).await;
+    let first = device.client.send_text(&chat(BUDI), "before").await.unwrap().message_id;
+    rig.shown(BUDI, &first).await;
+
+    rig.post(&format!("/accounts/{BUDI}/reinstall"), json!({})).await;
+    device.seen("another identity", |event| matches!(event, Event::IdentityChange(_)).then_some(())).await;
+    let second = device.client.send_text(&chat(BUDI), "after").await.unwrap().message_id;
+
+    assert_eq!(rig.shown(BUDI, &second).await["text"], "after");
+    let answer = rig.write(BUDI, json!({ "to": SHOP, "text": "I am back" })).await;
+    device.message(&answer).await;
+}

@@ -1,9 +1,10 @@
 //! A group as clients read it.
 
+use crate::group::Place;
 use crate::world::World;
 use anyhow::{Context, Result};
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
 
 pub(super) fn description(world: &World, id: &str) -> Result<Node> {
     let group = world.group(id).context("no such group")?;
@@ -32,6 +33,24 @@ pub(super) fn description(world: &World, id: &str) -> Result<Node> {
     }
     if let Some(seconds) = group.ephemeral {
         parts.push(NodeBuilder::new("ephemeral").attr("expiration", seconds).build());
+    }
+    if let Some(community) = &group.community {
+        let parent = NodeBuilder::new("parent");
+        parts.push(match community.closed {
+            true => parent.attr("default_membership_approval_mode", "request_required").build(),
+            false => parent.build(),
+        });
+        if community.all_make_groups {
+            parts.push(NodeBuilder::new("allow_non_admin_sub_group_creation").build());
+        }
+    }
+    if let Some(linked) = &group.linked {
+        parts.push(NodeBuilder::new("linked_parent").attr("jid", Jid::group(linked.to.as_str())).build());
+        match linked.place {
+            Place::Announcements => parts.push(NodeBuilder::new("default_sub_group").build()),
+            Place::General => parts.push(NodeBuilder::new("general_chat").build()),
+            Place::Other => {}
+        }
     }
     let mode = if group.all_add { "all_member_add" } else { "admin_add" };
     parts.push(NodeBuilder::new("member_add_mode").string_content(mode).build());

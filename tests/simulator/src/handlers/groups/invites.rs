@@ -1,6 +1,6 @@
 //! Invite links, and who waits to be let in.
 
-use super::{FORBIDDEN, NOT_FOUND, Outcome, description, members, notify};
+use super::{FORBIDDEN, NOT_FOUND, Outcome, communities, description, members, notify};
 use crate::account::Account;
 use crate::connection::Session;
 use crate::group::{Group, invite_code};
@@ -65,12 +65,14 @@ pub(crate) fn join(world: &World, account: &Account, code: &str) -> Joined {
         if group.members.contains_key(&account.number) {
             return Joined::Already;
         }
-        if group.approval {
+        let (id, waits) = (group.id.clone(), group.approval);
+        if waits {
             group.requests.insert(account.number.clone(), now);
         } else {
             group.members.insert(account.number.clone(), false);
+            communities::came(&mut groups, &id, &account.number);
         }
-        (group.id.clone(), group.approval)
+        (id, waits)
     };
     let who = NodeBuilder::new("participant").attr("jid", account.lid_jid(0)).build();
     if waits {
@@ -123,7 +125,9 @@ pub(super) fn decide(world: &World, session: &Session, group: &Group, node: &Nod
             let Some(group) = groups.get_mut(&group.id) else { return false };
             let waited = group.requests.remove(&number).is_some();
             if waited && lets_in {
-                group.members.insert(number, false);
+                group.members.insert(number.clone(), false);
+                let id = group.id.clone();
+                communities::came(&mut groups, &id, &number);
             }
             waited
         });

@@ -1,10 +1,10 @@
 //! Who belongs to a group, and who is an admin of it.
 
-use super::{FORBIDDEN, Outcome, notify};
+use super::{FORBIDDEN, Outcome, communities, notify};
 use crate::account::Account;
 use crate::connection::Session;
 use crate::group::{Group, invite_code};
-use crate::node::{attr_jid, child, children};
+use crate::node::{attr, attr_jid, child, children};
 use crate::world::World;
 use anyhow::{Context, Result};
 use wacore_binary::builder::NodeBuilder;
@@ -46,6 +46,9 @@ pub(super) fn change(world: &World, session: &Session, group: &Group, node: &Nod
         }
         match member.map(|member| apply(world, &group.id, action, member)) {
             Some(Ok(gone)) => {
+                if let (Some(gone), true) = (&gone, attr(request, "linked_groups") == "true") {
+                    communities::removed(world, &group.id, gone);
+                }
                 removed.extend(gone.and_then(|gone| world.account(&gone)));
                 let answer = answer.build();
                 answers.push(answer.clone());
@@ -75,7 +78,8 @@ fn apply(world: &World, group: &str, action: &str, member: String) -> Result<Opt
     match (action, members.contains_key(&member)) {
         ("add", true) => Err("409"),
         ("add", false) => {
-            members.insert(member, false);
+            members.insert(member.clone(), false);
+            communities::came(&mut groups, group, &member);
             Ok(None)
         }
         (_, false) => Err("404"),

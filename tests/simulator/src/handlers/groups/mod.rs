@@ -1,13 +1,16 @@
 //! Groups (`w:g2`): create, read, and change. A change is answered first, then every device of every member is told.
 //!
 //! - `members`: who belongs to a group; `invites`: links and who waits to be let in.
+//! - `communities`: groups that are part of another one.
 //! - `settings`: subject, description and what members may do; `describe`: a group as clients read it.
 
+mod communities;
 mod describe;
 mod invites;
 mod members;
 mod settings;
 
+pub(super) use communities::{sub_group_sizes, sub_groups};
 pub(crate) use invites::{Joined, join};
 pub(crate) use members::leave;
 
@@ -64,10 +67,14 @@ fn without_group(world: &World, session: &Session, node: &Node, first: &str) -> 
             let mut invited: Vec<String> =
                 members::named(world, request).into_iter().filter_map(|(_, member)| member).collect();
             invited.retain(|member| members::may_be_added(world, member));
+            if let Some((code, reason)) = communities::refuses(world, me, request) {
+                return Ok(Outcome::Refused(code, reason));
+            }
             let id = create(world, me, &attr(request, "subject"), &invited);
             if let Some(group) = world.groups().get_mut(&id) {
                 settings::at_creation(group, request);
             }
+            communities::at_creation(world, me, &id, request);
             let created = description(world, &id)?;
             let news = NodeBuilder::new("create").children([created.clone()]).build();
             notify_others(world, &id, session, &news);
@@ -84,6 +91,10 @@ fn without_group(world: &World, session: &Session, node: &Node, first: &str) -> 
             let left: Vec<Jid> = children(request).iter().filter_map(|part| attr_jid(part, "id")).collect();
             for jid in &left {
                 leave(world, &jid.user, &session.account);
+                // Who leaves a community leaves its groups.
+                for group in communities::linked(world, &jid.user) {
+                    leave(world, &group, &session.account);
+                }
             }
             let nodes: Vec<Node> =
                 left.into_iter().map(|jid| NodeBuilder::new("group").attr("id", jid).build()).collect();
@@ -101,7 +112,14 @@ fn without_group(world: &World, session: &Session, node: &Node, first: &str) -> 
         | "unlocked"
         | "announcement"
         | "not_announcement"
-        | "membership_approval_requests" => NOT_FOUND,
+        | "membership_approval_requests"
+        | "links"
+        | "unlink"
+        | "delete_parent"
+        | "query_linked"
+        | "join_linked_group"
+        | "linked_groups_participants"
+        | "sub_groups" => NOT_FOUND,
         _ => Outcome::Unknown,
     })
 }
@@ -116,6 +134,13 @@ fn with_group(world: &World, session: &Session, group: &Group, node: &Node, firs
         "invite" => FORBIDDEN,
         "membership_approval_requests" => invites::waiting(world, group, me),
         "membership_requests_action" => invites::decide(world, session, group, node)?,
+        "links"
+        | "unlink"
+        | "delete_parent"
+        | "query_linked"
+        | "join_linked_group"
+        | "linked_groups_participants"
+        | "sub_groups" => communities::handle(world, session, group, node, first)?,
         "subject" => {
             let subject = String::from_utf8_lossy(&child_body(node, "subject").unwrap_or_default()).into_owned();
             settings::subject(world, &session.account, group, subject)
@@ -133,6 +158,15 @@ pub(crate) fn create(world: &World, creator: &str, subject: &str, members: &[Str
     }
     world.groups().insert(id.clone(), group);
     id
+}
+
+/// Its creator ends it: every member is told, and it is no more.
+pub(crate) fn end(world: &World, group: &str) -> bool {
+    let Some(found) = world.group(group) else { return false };
+    if let Some(creator) = world.account(&found.creator) {
+        notify(world, group, &creator, &NodeBuilder::new("delete").build());
+    }
+    world.groups().remove(group).is_some()
 }
 
 /// Tells every device of every member.
