@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the ready plugins, the four examples and the hostile guest of the tests into a folder where tests find them, and runs
+# Builds the ready plugins, the four examples and the guests of the tests into a folder where tests find them, and runs
 # the fixtures of the plugins, and those of a new project in each language, through the plugin host.
 #
 #   plugins/build.sh            what the toolchains here allow; a missing one is named, its example skipped
@@ -39,6 +39,7 @@ done
 new="$(mktemp -d)"
 trap 'rm -rf "$new"' EXIT
 build tests/guests/hostile hostile
+build tests/guests/witness witness
 for language in rust go js python; do
     build "examples/plugins/$language" "$language"
     "$RIJAN" plugin new first-try --lang "$language" --path "$new/$language"

@@ -40,7 +40,7 @@ pub enum StartError {
     Read(#[from] crate::store::StoreError),
 }
 
-/// How often what has had its time is forgotten; also when a tenant was deleted.
+/// How often what has had its time is forgotten; also when a tenant or a device was deleted.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A running gateway.
@@ -195,10 +195,15 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
 }
 
 async fn clean(store: Store, media: Media, keep: Keep, events_keep_days: Option<u32>, stop: CancellationToken) {
-    let mut deleted = store.watch(Topic::Tenants);
+    let mut deleted = store.watch(Topic::Deleted);
     loop {
         if let Err(error) = store.sweep(keep).await {
             tracing::error!(%error, "what has had its time was not forgotten");
+        }
+        match store.empty_deleted().await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "what was deleted left nothing behind"),
+            Err(error) => tracing::error!(%error, "what deleted devices and tenants left was not removed"),
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");

@@ -5,7 +5,7 @@ mod tenant_files;
 use crate::app::{App, told_to_stop};
 use crate::authoring::command::{self as plugin, PluginCommand};
 use crate::config::{self, Settings, Sources};
-use crate::telemetry::logs;
+use crate::telemetry::{logs, sentry};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,22 +91,32 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the reason for not starting is for the person who started it")]
-async fn run_gateway(settings: Settings) -> ExitCode {
-    if let Err(error) = logs::start(&settings.log) {
+async fn run_gateway(mut settings: Settings) -> ExitCode {
+    let reports = match settings.sentry.as_ref().map(sentry::start).transpose() {
+        Ok(reports) => reports,
+        Err(error) => {
+            eprintln!("rijan does not start: cannot prepare TLS for sentry: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    if let Err(error) = logs::start(&settings.log, reports.clone()) {
         let folder = settings.log.folder.unwrap_or_default();
         eprintln!("rijan does not start: cannot write logs to {}: {error}; set LOG_DIR", folder.display());
         return ExitCode::from(FAILED);
     }
-    for name in &settings.without_effect {
-        tracing::warn!(name, "this environment variable is set and has no effect in this version");
-    }
-    let app = match App::start(settings).await {
-        Ok(app) => app,
+    settings.api.reports = reports.clone();
+    let ended = match App::start(settings).await {
+        Ok(app) => {
+            told_to_stop().await;
+            app.stop().await
+        }
         Err(error) => {
             eprintln!("rijan does not start: {error}");
-            return ExitCode::from(FAILED);
+            false
         }
     };
-    told_to_stop().await;
-    if app.stop().await { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    if let Some(reports) = reports {
+        reports.flush().await;
+    }
+    if ended { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }

@@ -240,6 +240,15 @@ impl Fields {
         }
     }
 
+    /// A form has no lists: a text there is one, with its entries between commas.
+    pub(super) fn spread(&mut self, field: &str) {
+        if let Some(value) = self.object.get_mut(field)
+            && let Value::String(text) = value
+        {
+            *value = text.split(',').map(|entry| Value::from(entry.trim())).collect();
+        }
+    }
+
     /// A list of texts; each one that `parse` refuses is named by its place.
     pub(super) fn list<T, E: std::fmt::Display>(
         &mut self,

@@ -35,6 +35,7 @@ use crate::store::StoreError;
 use crate::store::{Keep, Store};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::sentry::Reports;
 use crate::tenants::Tenants;
 use crate::whatsapp::Directory;
 use axum::http::HeaderValue;
@@ -88,6 +89,8 @@ pub struct ApiSettings {
     pub uploads: UploadSettings,
     /// How long what is done is remembered.
     pub keep: Keep,
+    /// Who is told of requests, if anybody.
+    pub reports: Option<Reports>,
 }
 
 /// Components that tenants bring.

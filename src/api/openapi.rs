@@ -1,6 +1,8 @@
 //! What the API document says beside the operations: who we are, how to call, and the refusals that every route of a kind
 //! can answer. Those are added here, by the form of the route, so that no handler can forget them.
 
+mod bodies;
+
 use super::error::ErrorBody;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -16,13 +18,16 @@ const ABOUT: &str = "A multi-tenant WhatsApp gateway. Tenants call with an API k
     header `X-Request-Id`; an id of your own is taken over when it has at most 128 letters, digits, dots, dashes and \
     underscores. The routes below `/admin` are served below `/v1/admin` too.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 17] = [
     ("Messages", "Sending, and what became of it."),
+    ("Status", "Status posts: the account's own, and those of others."),
     ("Media", "Files: brought to be sent, or received."),
     ("Devices", "Linked WhatsApp accounts."),
     ("Pairing", "Linking a device to an account."),
     ("Chats", "Conversations: which there are, what stands in them, and what is done to one."),
     ("Groups", "Groups of a linked account."),
+    ("Communities", "Groups that other groups are part of."),
+    ("Newsletters", "What people call channels: followed, owned, and posted in."),
     ("Contacts", "People, as WhatsApp tells of them."),
     ("Account", "What a linked account shows of itself and lets others do: presence, privacy, profile, calls."),
     ("Events", "What happened."),
@@ -40,7 +45,7 @@ pub(super) fn about() -> OpenApi {
 }
 
 /// The refusals that routes of a kind share: HTTP status, name in the document, what it means.
-const REFUSALS: [(&str, &str, &str); 12] = [
+const REFUSALS: [(&str, &str, &str); 13] = [
     ("400", "BadRequest", "A field needs correction; `details` names every one of them."),
     ("401", "NoKey", "The key is missing or not valid."),
     ("403", "Forbidden", "The key lacks the scope for this, or the tenant is suspended."),
@@ -48,6 +53,7 @@ const REFUSALS: [(&str, &str, &str); 12] = [
     ("409", "Refusal", "The state does not allow it; the code says why."),
     ("413", "TooLarge", "The body is larger than this server accepts."),
     ("415", "NotJson", "The body is not of the kind that the route takes: JSON, or a form for an upload."),
+    ("422", "PluginRejected", "A plugin of the tenant rejects the message; `details` says which, and why."),
     ("429", "RateLimited", "A rate limit was reached; `Retry-After` gives the seconds to wait."),
     ("500", "Internal", "Something failed on our side; the request id names it in the log."),
     ("501", "NotSupported", "The client library has no call for it; docs/capabilities.md names what is missing."),
@@ -70,6 +76,15 @@ pub(super) struct Unfit;
 impl<'r> ToResponse<'r> for Unfit {
     fn response() -> (&'r str, RefOr<Response>) {
         ("BadRequest", refusal("A field needs correction; `details` names every one of them.").into())
+    }
+}
+
+/// Something that the body names is not there.
+pub(super) struct Missing;
+
+impl<'r> ToResponse<'r> for Missing {
+    fn response() -> (&'r str, RefOr<Response>) {
+        ("NotFound", refusal("There is no such thing, or it belongs to another tenant.").into())
     }
 }
 
@@ -112,7 +127,18 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
             complete_operation(path, operation);
         }
     }
+    bodies::complete(&mut document);
     document
+}
+
+/// What an answer is called that its handler says nothing of.
+fn described(status: &str) -> &'static str {
+    match status {
+        "101" => "The connection is a WebSocket now.",
+        "201" => "Made.",
+        "204" => "Done; there is nothing to tell.",
+        _ => "Done.",
+    }
 }
 
 fn named(path: &str, name: &str) -> String {
@@ -125,6 +151,8 @@ fn named(path: &str, name: &str) -> String {
 fn complete_operation(path: &str, operation: &mut Operation) {
     let names: Vec<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
     let takes_body = operation.request_body.is_some();
+    let has_tag = |tag: &str| operation.tags.iter().flatten().any(|one| one == tag);
+    let (sends, public) = (takes_body && path.contains("/messages/") && has_tag("Messages"), has_tag("Public"));
     let takes_query = operation.parameters.iter().flatten().next().is_some();
     for name in &names {
         let parameter = ParameterBuilder::new()
@@ -135,6 +163,13 @@ fn complete_operation(path: &str, operation: &mut Operation) {
             .schema(Some(ObjectBuilder::new().schema_type(schema::Type::String)))
             .build();
         operation.parameters.get_or_insert_default().push(parameter.into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = described(status).to_owned();
+        }
     }
     let mut refuse = |status: &str| {
         if let Some((_, name, _)) = REFUSALS.iter().find(|(of, _, _)| *of == status) {
@@ -149,10 +184,12 @@ fn complete_operation(path: &str, operation: &mut Operation) {
     if takes_body {
         ["413", "415"].into_iter().for_each(&mut refuse);
     }
+    if sends {
+        refuse("422");
+    }
     if !names.is_empty() {
         refuse("404");
     }
-    let public = operation.tags.iter().flatten().any(|tag| tag == "Public");
     if public {
         return;
     }

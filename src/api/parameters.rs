@@ -7,6 +7,13 @@ use crate::domain::moment::Moment;
 use std::fmt::Display;
 
 const LIMIT_DEFAULT: u32 = 50;
+/// Rows that a page may pass over; more is refused. What clients with 32 bits can say.
+pub(super) const OFFSET_MAX: u32 = i32::MAX as u32;
+
+pub(super) fn offset(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number <= OFFSET_MAX);
+    number.ok_or_else(|| format!("must be a whole number from 0 to {OFFSET_MAX}"))
+}
 
 /// What was found wrong so far.
 #[derive(Default)]
@@ -41,7 +48,7 @@ impl Parameters {
     }
 
     pub(super) fn offset(&mut self, text: Option<&str>) -> u32 {
-        self.read("offset", text, |text| text.parse().map_err(|_| "must be a whole number from 0")).unwrap_or(0)
+        self.read("offset", text, offset).unwrap_or(0)
     }
 
     /// The first and the last millisecond of the span between two moments.
@@ -63,5 +70,19 @@ impl Parameters {
 
     pub(super) fn finish(self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::fields(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_beyond_what_the_document_says_is_refused() {
+        assert_eq!(offset("0"), Ok(0));
+        assert_eq!(offset("2147483647"), Ok(OFFSET_MAX));
+        for text in ["2147483648", "4294967296", "-1", "", "1.5", "ten"] {
+            assert_eq!(offset(text), Err("must be a whole number from 0 to 2147483647".to_owned()), "{text:?}");
+        }
     }
 }

@@ -136,6 +136,9 @@ pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next
     };
     let (status, took) = (response.status().as_u16(), began.elapsed());
     api.metrics.http_request(&route, method, status, took);
+    if let Some(reports) = &api.settings.reports {
+        reports.request(method, &route, status, took);
+    }
     tracing::info!(method, route, status, ms = took.as_secs_f64() * 1000.0, request = request_id(), "request");
     response
 }

@@ -31,7 +31,7 @@ fn administration() -> OpenApiRouter<Api> {
         .routes(routes!(admin::upkeep::rate_limits))
         .routes(routes!(admin::upkeep::reset_rate_limits))
         .routes(routes!(admin::upkeep::clean_up))
-        .routes(routes!(admin::upkeep::dead_letters))
+        .routes(routes!(admin::upkeep::dead_letters, admin::upkeep::replay_dead_letters))
         .routes(routes!(admin::audit::list))
         .routes(routes!(admin::plugins::list))
         .routes(routes!(admin::config::plan))
@@ -67,6 +67,9 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(v1::messages::poll::read))
         .merge(media_messages())
         .routes(routes!(v1::messages::status::read))
+        .routes(routes!(v1::status::text))
+        .routes(routes!(v1::status::delete))
+        .routes(routes!(v1::status::view))
         .routes(routes!(v1::media::upload).layer(DefaultBodyLimit::disable()))
         .routes(routes!(v1::media::read, v1::media::remove))
         .routes(routes!(v1::events::list))
@@ -109,9 +112,11 @@ fn tenants() -> OpenApiRouter<Api> {
 
 /// What is asked of a connected account at once, below /v1.
 fn account() -> OpenApiRouter<Api> {
-    use v1::account::{calls, contacts, missing, presence, privacy, profile};
+    use v1::account::{calls, contacts, missing, presence, privacy, profile, status_mute};
     use v1::chats::{self, change};
+    use v1::communities::{self, groups as sub_groups, people};
     use v1::groups::{self, details, invites, members};
+    use v1::newsletters::{self, follow, posts};
     OpenApiRouter::new()
         .routes(routes!(groups::create))
         .routes(routes!(groups::list))
@@ -131,6 +136,27 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(details::settings))
         .routes(routes!(details::picture, details::set_picture, details::remove_picture))
         .routes(routes!(invites::read, invites::revoke))
+        .routes(routes!(communities::create, communities::list))
+        .routes(routes!(communities::read, communities::deactivate))
+        .routes(routes!(communities::leave))
+        .routes(routes!(sub_groups::create))
+        .routes(routes!(sub_groups::link))
+        .routes(routes!(sub_groups::unlink))
+        .routes(routes!(sub_groups::sizes))
+        .routes(routes!(sub_groups::read))
+        .routes(routes!(sub_groups::join))
+        .routes(routes!(people::list))
+        .routes(routes!(people::remove))
+        .routes(routes!(newsletters::create, newsletters::list))
+        .routes(routes!(follow::preview))
+        .routes(routes!(newsletters::read, newsletters::change, newsletters::delete))
+        .routes(routes!(newsletters::set_picture, newsletters::remove_picture))
+        .routes(routes!(follow::follow))
+        .routes(routes!(follow::unfollow))
+        .routes(routes!(follow::mute))
+        .routes(routes!(posts::list))
+        .routes(routes!(posts::react))
+        .routes(routes!(posts::watch))
         .routes(routes!(presence::show))
         .routes(routes!(presence::subscribe))
         .routes(routes!(presence::unsubscribe))
@@ -145,6 +171,7 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::read))
         .routes(routes!(contacts::identity))
         .routes(routes!(contacts::picture))
+        .routes(routes!(status_mute::set))
         .routes(routes!(calls::reject))
         .routes(routes!(chats::list::list))
         .routes(routes!(chats::list::sync))
@@ -158,6 +185,9 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(change::clear))
         .routes(routes!(change::delete))
         .routes(routes!(chats::history::ask))
+        .routes(routes!(chats::labels::put, chats::labels::take))
+        .routes(routes!(v1::labels::create, v1::labels::list))
+        .routes(routes!(v1::labels::replace, v1::labels::delete))
         .routes(routes!(missing::default_timer))
         .routes(routes!(missing::exceptions))
         .routes(routes!(missing::business_profile))
@@ -173,6 +203,8 @@ fn media_messages() -> OpenApiRouter<Api> {
         .routes(routes!(v1::messages::media::audio))
         .routes(routes!(v1::messages::media::document))
         .routes(routes!(v1::messages::media::sticker))
+        .routes(routes!(v1::status::image))
+        .routes(routes!(v1::status::video))
         .layer(DefaultBodyLimit::disable())
 }
 

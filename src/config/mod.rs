@@ -19,7 +19,7 @@ use tree::{Layer, Tree};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The older environment names, and the keys they set.
-const ENVIRONMENT: [(&str, &str); 11] = [
+const ENVIRONMENT: [(&str, &str); 14] = [
     ("MASTER_KEY", "master_key"),
     ("INSTANCE_ID", "instance_id"),
     ("HOST", "server.host"),
@@ -31,9 +31,10 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ("RATE_LIMIT_MAX", "limits.tenant"),
     ("RATE_LIMIT_WINDOW", "limits.tenant_window_s"),
     ("DEBUG_PROTOCOL_TAP", "debug.protocol_tap"),
+    ("SENTRY_DSN", "sentry.dsn"),
+    ("SENTRY_ENVIRONMENT", "sentry.environment"),
+    ("SENTRY_TRACES_SAMPLE_RATE", "sentry.traces_sample_rate"),
 ];
-/// Older names that an operator may still set and that do nothing yet; said at the start, rather than passed over.
-const WITHOUT_EFFECT: [&str; 3] = ["SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_TRACES_SAMPLE_RATE"];
 const PREFIX: &str = "RIJAN__";
 
 /// Where settings come from, lowest layer first. Not `Debug`: the environment holds the master key.
@@ -70,8 +71,5 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigErrors> {
     for (key, value) in &sources.flags {
         figment = figment.merge(Layer::new("the command line".to_owned(), key.clone(), value));
     }
-    let mut settings = settings::read(Tree::new(figment)?)?;
-    let set = |name: &&&str| sources.environment.iter().any(|(given, value)| given == **name && !value.is_empty());
-    settings.without_effect = WITHOUT_EFFECT.iter().filter(set).copied().collect();
-    Ok(settings)
+    settings::read(Tree::new(figment)?)
 }

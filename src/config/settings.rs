@@ -10,6 +10,7 @@ use crate::media::MediaSettings;
 use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
 use crate::store::{Keep, StoreSettings};
 use crate::telemetry::logs::{Format, LogSettings};
+use crate::telemetry::sentry::{Dsn, SentrySettings};
 use crate::tenants::TenantsSettings;
 use crate::webhooks::DeliverySettings;
 use crate::whatsapp::WhatsappSettings;
@@ -37,8 +38,8 @@ pub struct Settings {
     pub tenants: TenantsSettings,
     /// `None` keeps events for good.
     pub events_keep_days: Option<u32>,
-    /// Environment variables that are set and do nothing in this version.
-    pub without_effect: Vec<&'static str>,
+    /// `None` reports nothing to Sentry.
+    pub sentry: Option<SentrySettings>,
 }
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -77,6 +78,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
                 idempotency_keys: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
                 deliveries: Duration::from_secs(86_400 * t.whole("webhooks.keep_days", 1..=3_650)),
             },
+            reports: None,
         },
         serve: ServeSettings {
             connections_max: size(t, "server.connections_max", 1..=1_000_000),
@@ -126,10 +128,26 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
         events_keep_days: whole_or_off(t, "events.keep_days", 1..=3_650),
-        without_effect: Vec::new(),
+        sentry: sentry(t),
     };
     tree.finish()?;
     Ok(settings)
+}
+
+/// Every key is looked at, also where no DSN is named.
+fn sentry(tree: &mut Tree) -> Option<SentrySettings> {
+    let (text, environment) = (tree.text("sentry.dsn"), tree.text("sentry.environment"));
+    let traces_sample_rate = tree.part("sentry.traces_sample_rate");
+    if text.is_empty() {
+        return None;
+    }
+    match Dsn::parse(&text) {
+        Ok(dsn) => Some(SentrySettings { dsn, environment, traces_sample_rate }),
+        Err(why) => {
+            tree.wrong("sentry.dsn", why);
+            None
+        }
+    }
 }
 
 fn size(tree: &mut Tree, key: &str, range: std::ops::RangeInclusive<u64>) -> usize {
@@ -372,7 +390,7 @@ mod tests {
         let windows: Vec<u32> = limits.sent.values().map(|limit| limit.max).collect();
 
         assert_eq!(limits.sent.keys().copied().collect::<Vec<_>>(), SendKind::ALL);
-        assert_eq!(windows, [60, 30, 40, 40, 100, 40, 30]);
+        assert_eq!(windows, [60, 30, 40, 40, 100, 40, 30, 10]);
         assert_eq!(limits.groups.map(|limit| limit.max), Some(20));
     }
 
@@ -404,9 +422,19 @@ mod tests {
     }
 
     #[test]
-    fn older_names_that_do_nothing_are_said() {
-        let settings = load(&environment(&[KEY, ("SENTRY_DSN", "https://example.com")])).expect("loads");
-        assert_eq!(settings.without_effect, ["SENTRY_DSN"]);
+    fn sentry_is_off_until_a_dsn_is_named_and_a_wrong_one_is_not_repeated() {
+        assert!(load(&environment(&[KEY])).expect("loads").sentry.is_none());
+        let dsn = ("SENTRY_DSN", "https://abc@sentry.example.com/1");
+        let rate = ("SENTRY_TRACES_SAMPLE_RATE", "0.25");
+        let settings = load(&environment(&[KEY, dsn, ("SENTRY_ENVIRONMENT", "staging"), rate])).expect("loads");
+        let sentry = settings.sentry.expect("named");
+        assert_eq!((sentry.environment.as_str(), sentry.traces_sample_rate), ("staging", 0.25));
+
+        let wrong = [KEY, ("SENTRY_DSN", "https://hunter2"), ("SENTRY_TRACES_SAMPLE_RATE", "2")];
+        let text = load(&environment(&wrong)).expect_err("refused").to_string();
+
+        assert!(text.contains("sentry.dsn: must be a DSN") && text.contains("from 0 to 1"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -135,6 +135,19 @@ impl Tree {
         }
     }
 
+    /// A part of a whole, from 0 to 1.
+    pub(super) fn part(&mut self, key: &str) -> f64 {
+        let number = self.figment.find_value(key).ok().and_then(|value| match value {
+            Value::Num(_, number) => number.to_f64().or_else(|| number.to_i128().map(|n| n as f64)),
+            Value::String(_, text) => text.trim().parse().ok(),
+            _ => None,
+        });
+        number.filter(|part| (0.0..=1.0).contains(part)).unwrap_or_else(|| {
+            self.wrong(key, "must be a number from 0 to 1");
+            0.0
+        })
+    }
+
     pub(super) fn flag(&mut self, key: &str) -> bool {
         let flag = self.figment.find_value(key).ok().and_then(|value| match value {
             // As older environments write it.

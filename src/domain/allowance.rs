@@ -21,11 +21,21 @@ pub enum SendKind {
     Reaction,
     Poll,
     Forward,
+    /// Status posts.
+    Status,
 }
 
 impl SendKind {
-    pub const ALL: [Self; 7] =
-        [Self::Text, Self::Media, Self::Location, Self::Contact, Self::Reaction, Self::Poll, Self::Forward];
+    pub const ALL: [Self; 8] = [
+        Self::Text,
+        Self::Media,
+        Self::Location,
+        Self::Contact,
+        Self::Reaction,
+        Self::Poll,
+        Self::Forward,
+        Self::Status,
+    ];
 
     /// The key of its window, in the gateway's configuration and in a tenant's file.
     pub fn key(self) -> &'static str {
@@ -37,6 +47,7 @@ impl SendKind {
             Self::Reaction => "reaction_per_minute",
             Self::Poll => "poll_per_minute",
             Self::Forward => "forward_per_minute",
+            Self::Status => "status_per_minute",
         }
     }
 }
@@ -55,6 +66,7 @@ pub struct Allowance {
     pub reaction_per_minute: Option<Allowed>,
     pub poll_per_minute: Option<Allowed>,
     pub forward_per_minute: Option<Allowed>,
+    pub status_per_minute: Option<Allowed>,
     /// Operations on groups.
     pub groups_per_minute: Option<Allowed>,
     /// Streams of events that are open at once.
@@ -73,6 +85,7 @@ impl Allowance {
             SendKind::Reaction => self.reaction_per_minute,
             SendKind::Poll => self.poll_per_minute,
             SendKind::Forward => self.forward_per_minute,
+            SendKind::Status => self.status_per_minute,
         }
     }
 }

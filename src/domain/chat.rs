@@ -48,6 +48,13 @@ pub enum Change {
     MessageDeleted {
         wa_id: String,
     },
+    /// One of the account's labels was put on it, or taken from it.
+    Labeled {
+        label: String,
+        on: bool,
+    },
+    /// Somebody's status posts are not shown among the others, or are again.
+    StatusMuted(bool),
     /// Somebody's name in the account's address book.
     Named {
         name: Option<String>,
@@ -67,9 +74,9 @@ pub struct ChatChange {
     pub is_news: bool,
 }
 
-/// Whether an address is of something that is shown as a chat: a person or a group, no list of status posts.
+/// Whether an address is of something that is shown as a chat: a person, a group or a newsletter, no list of status posts.
 pub fn is_chat(address: &str) -> bool {
-    is_person(address) || is_group(address)
+    is_person(address) || is_group(address) || is_newsletter(address)
 }
 
 pub fn is_person(address: &str) -> bool {
@@ -78,6 +85,10 @@ pub fn is_person(address: &str) -> bool {
 
 pub fn is_group(address: &str) -> bool {
     address.ends_with("@g.us")
+}
+
+pub fn is_newsletter(address: &str) -> bool {
+    address.ends_with("@newsletter")
 }
 
 pub fn is_lid(address: &str) -> bool {
@@ -111,9 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn people_and_groups_have_chats_and_status_posts_have_none() {
-        assert!(is_chat("6281@s.whatsapp.net") && is_chat("1@lid") && is_chat("120363@g.us"));
-        assert!(!is_chat("status@broadcast") && !is_chat("1@newsletter"));
-        assert!(is_person("1@lid") && !is_person("120363@g.us"));
+    fn people_groups_and_newsletters_have_chats_and_status_posts_have_none() {
+        assert!(
+            is_chat("6281@s.whatsapp.net") && is_chat("1@lid") && is_chat("120363@g.us") && is_chat("1@newsletter")
+        );
+        assert!(!is_chat("status@broadcast"));
+        assert!(is_person("1@lid") && !is_person("120363@g.us") && !is_person("1@newsletter"));
     }
 }

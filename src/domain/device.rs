@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Devices of one tenant; one more is refused.
+pub const DEVICES_PER_TENANT_MAX: u32 = 1_000;
+
 /// What the owner wants. Stored, so that a stop sticks and a restart resumes exactly what should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

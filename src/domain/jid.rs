@@ -1,7 +1,8 @@
 //! WhatsApp addresses. Parsed once at the edge; afterwards a [`ChatId`] is trusted.
 //!
 //! Accepted spellings: digits with `+`, spaces, dashes, dots and parentheses; `NUMBER@s.whatsapp.net`,
-//! `NUMBER@c.us` (the older web spelling), `NUMBER@lid`, `ID@g.us`, each with an optional `:device` that is dropped.
+//! `NUMBER@c.us` (the older web spelling), `NUMBER@lid`, `ID@g.us`, each with an optional `:device` that is dropped; and
+//! `ID@newsletter`, where a newsletter can be meant.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,13 +25,21 @@ pub enum InvalidAddress {
     National,
     #[error("has an unknown server after \"@\"; use s.whatsapp.net, lid or g.us")]
     Server,
+    #[error("is a newsletter, which takes texts alone; name a person or a group")]
+    Newsletter,
+    #[error("is not the id of a newsletter")]
+    NotNewsletter,
     #[error("is not a group id")]
     Group,
     #[error("is a group; name a person")]
     Person,
 }
 
-/// A chat's address without a device part: `6281234567890@s.whatsapp.net`, `…@lid`, `…@g.us`.
+/// Where status posts go, as WhatsApp addresses them all.
+const STATUS: &str = "status@broadcast";
+
+/// A chat's address without a device part: `6281234567890@s.whatsapp.net`, `…@lid`, `…@g.us`, `…@newsletter`; or the list of status
+/// posts, which nobody names as a recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
@@ -52,17 +61,39 @@ impl ChatId {
             "lid" => Err(InvalidAddress::Phone),
             "g.us" if is_group(user) => Ok(Self(format!("{user}@g.us"))),
             "g.us" => Err(InvalidAddress::Group),
+            "newsletter" => NewsletterId::parse(user).map(|newsletter| newsletter.chat()),
             _ => Err(InvalidAddress::Server),
         }
     }
 
-    /// As a person writes it: a number in its national form is refused, because WhatsApp would take it for another one.
+    /// As a person writes it: a number in its national form is refused, because WhatsApp would take it for another one. So is
+    /// a newsletter, in which little can be done of what is done in a chat.
     pub fn parse_written(text: &str) -> Result<Self, InvalidAddress> {
+        let chat = Self::parse_written_anywhere(text)?;
+        if chat.is_newsletter() { Err(InvalidAddress::Newsletter) } else { Ok(chat) }
+    }
+
+    /// The same, where a newsletter may be meant.
+    pub fn parse_written_anywhere(text: &str) -> Result<Self, InvalidAddress> {
         let chat = Self::parse(text)?;
         if chat.phone().is_some_and(|phone| phone.starts_with('0')) {
             return Err(InvalidAddress::National);
         }
         Ok(chat)
+    }
+
+    /// The list of status posts.
+    pub fn status() -> Self {
+        Self(STATUS.to_owned())
+    }
+
+    /// As it was stored: what [`ChatId::parse`] takes, or the list of status posts.
+    pub fn stored(text: &str) -> Result<Self, InvalidAddress> {
+        if text == STATUS { Ok(Self::status()) } else { Self::parse(text) }
+    }
+
+    pub fn is_status(&self) -> bool {
+        self.0 == STATUS
     }
 
     pub fn as_str(&self) -> &str {
@@ -73,7 +104,11 @@ impl ChatId {
         self.0.ends_with("@g.us")
     }
 
-    /// The phone number, when the address carries one (a lid and a group do not).
+    pub fn is_newsletter(&self) -> bool {
+        self.0.ends_with("@newsletter")
+    }
+
+    /// The phone number, when the address carries one (a lid, a group and a newsletter do not).
     pub fn phone(&self) -> Option<&str> {
         self.0.strip_suffix("@s.whatsapp.net")
     }
@@ -127,6 +162,32 @@ impl GroupId {
 }
 
 impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The address of a newsletter, which people call a channel: `120363400000000001@newsletter`. Its `@newsletter` may be left out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NewsletterId(String);
+
+impl NewsletterId {
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let user = text.trim();
+        let user = user.strip_suffix("@newsletter").unwrap_or(user);
+        if is_number(user) { Ok(Self(format!("{user}@newsletter"))) } else { Err(InvalidAddress::NotNewsletter) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn chat(&self) -> ChatId {
+        ChatId(self.0.clone())
+    }
+}
+
+impl fmt::Display for NewsletterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -228,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_status_posts_is_read_from_the_store_and_never_from_a_request() {
+        assert!(ChatId::stored("status@broadcast").is_ok_and(|chat| chat.is_status()));
+        assert!(ChatId::stored("6281234567890").is_ok_and(|chat| !chat.is_status()));
+        assert_eq!(ChatId::parse("status@broadcast"), Err(InvalidAddress::Server));
+        assert_eq!(ChatId::parse_written("status@broadcast"), Err(InvalidAddress::Server));
+    }
+
+    #[test]
     fn a_group_is_no_person_and_a_person_no_group() {
         for text in ["120363000000000001@g.us", "120363000000000001", " 628123-1600000000 "] {
             assert!(GroupId::parse(text).is_ok_and(|group| group.as_str().ends_with("@g.us")), "{text}");
@@ -237,6 +306,22 @@ mod tests {
         assert_eq!(PersonId::parse_written("120363000000000001@g.us"), Err(InvalidAddress::Person));
         assert_eq!(PersonId::parse_written("0812 3456 7890"), Err(InvalidAddress::National));
         assert!(PersonId::parse_written("+62 812-3456-7890").is_ok());
+    }
+
+    #[test]
+    fn a_newsletter_is_meant_only_where_it_can_be() {
+        let text = "120363400000000001@newsletter";
+        for spelling in [text, " 120363400000000001 "] {
+            assert_eq!(NewsletterId::parse(spelling).as_ref().map(NewsletterId::as_str), Ok(text), "{spelling}");
+        }
+        assert!(
+            ChatId::parse(text).is_ok_and(|chat| chat.is_newsletter() && !chat.is_group() && chat.phone().is_none())
+        );
+        assert!(ChatId::parse_written_anywhere(text).is_ok_and(|chat| chat.as_str() == text));
+        assert_eq!(ChatId::parse_written(text), Err(InvalidAddress::Newsletter));
+        assert_eq!(PersonId::parse_written(text), Err(InvalidAddress::Newsletter));
+        assert_eq!(NewsletterId::parse("120363000000000001@g.us"), Err(InvalidAddress::NotNewsletter));
+        assert_eq!(ChatId::parse("x@newsletter"), Err(InvalidAddress::NotNewsletter));
     }
 
     #[test]

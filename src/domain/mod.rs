@@ -17,7 +17,9 @@
 //! - **hook**: a point at which a plugin is called; **verdict**: what it decides; **effect**: what it wants done.
 //! - **aftermath**: what hooks leave behind (values, log lines, traces, messages), committed with their decision.
 //! - **poll**, **vote**, **tally**: a question with options; what one person chose last; who chose an option.
-//! - **template**: a tenant's named text with places to fill.
+//! - **template**: a tenant's named text or file with places to fill.
+//! - **status post**: what an account shows to people for a day; its **audience**: whom it is for.
+//! - **label**: an account's own mark on its chats.
 //! - **trial**: a version of a plugin on live traffic before it serves. A **candidate** is that version beside the one that
 //!   serves; a **shadow** only watches, a **canary** has a share of the chats.
 //! - **allowance**: what a tenant may do how often, where its file says so.
@@ -36,6 +38,7 @@ pub mod group;
 pub mod ids;
 pub mod interactive;
 pub mod jid;
+pub mod label;
 pub mod media;
 pub mod moment;
 pub mod outgoing;
@@ -43,6 +46,7 @@ pub mod poll;
 pub mod presence;
 pub mod privacy;
 pub mod secret;
+pub mod status_post;
 pub mod template;
 pub mod trial;
 pub mod webhook;

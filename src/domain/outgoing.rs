@@ -6,6 +6,7 @@ use crate::domain::interactive::Interactive;
 use crate::domain::jid::ChatId;
 use crate::domain::media::MediaKind;
 use crate::domain::poll::Poll;
+use crate::domain::status_post::StatusPost;
 use serde::{Deserialize, Serialize};
 
 /// Characters of a text message.
@@ -20,6 +21,8 @@ pub const CONTACTS_MAX: usize = 50;
 pub const EMOJI_CHARS_MAX: usize = 32;
 /// How long after it was sent WhatsApp lets a message be edited.
 pub const EDIT_WINDOW_MS: i64 = 15 * 60 * 1_000;
+/// The same of a post in a newsletter.
+pub const POST_EDIT_WINDOW_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
 /// What a message carries. Stored with the outbox row, so a field once written stays readable: additions are optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub enum Content {
     },
     Poll(Poll),
     Interactive(Interactive),
+    /// For the account's status, in no chat.
+    Status(StatusPost),
     /// A message that was received or sent, again for somebody else.
     Forward {
         /// WhatsApp's id of that message, and the chat it stands in.
@@ -163,6 +168,7 @@ impl Content {
             Self::Reaction { .. } => "reaction",
             Self::Poll(_) => "poll",
             Self::Interactive(_) => "interactive",
+            Self::Status(post) => post.shown.kind(),
             Self::Forward { .. } => "forward",
             Self::Edit { .. } => "edit",
             Self::Delete { .. } => "delete",
@@ -184,6 +190,7 @@ impl Content {
     pub fn media(&self) -> Option<&MediaId> {
         match self {
             Self::Media(media) => Some(&media.media_id),
+            Self::Status(post) => post.shown.media(),
             _ => None,
         }
     }
@@ -275,12 +282,13 @@ pub enum NotEditable {
     NotSent,
     #[error("the message was deleted")]
     Deleted,
-    #[error("whatsapp lets a message be edited for 15 minutes")]
+    #[error("whatsapp lets a message be edited for 15 minutes, a post for 30 days")]
     TooLate,
 }
 
 /// Until when a message of ours may be edited.
 pub fn editable(
+    chat: &ChatId,
     content: &Content,
     status: Status,
     sent_at: Option<UnixMs>,
@@ -295,7 +303,8 @@ pub fn editable(
     }
     let was_sent = matches!(status, Status::Sent | Status::Delivered | Status::Read | Status::Played);
     let sent_at = sent_at.filter(|_| was_sent).ok_or(NotEditable::NotSent)?;
-    let until = sent_at.saturating_add(EDIT_WINDOW_MS);
+    let window = if chat.is_newsletter() { POST_EDIT_WINDOW_MS } else { EDIT_WINDOW_MS };
+    let until = sent_at.saturating_add(window);
     if now > until { Err(NotEditable::TooLate) } else { Ok(until) }
 }
 
@@ -382,8 +391,12 @@ mod tests {
             (&text, Status::Sent, Some(sent), Some(sent), sent, Err(Deleted)),
             (&contacts, Status::Sent, Some(sent), None, sent, Err(NotText)),
         ] {
-            assert_eq!(editable(content, status, sent_at, deleted_at, now), expected, "{status:?} {now}");
+            let chat = ChatId::parse("6281234567890").expect("a number");
+            assert_eq!(editable(&chat, content, status, sent_at, deleted_at, now), expected, "{status:?} {now}");
         }
+        let newsletter = ChatId::parse("120363400000000001@newsletter").expect("a newsletter");
+        let until = editable(&newsletter, &text, Status::Sent, Some(sent), None, end + 1);
+        assert_eq!(until, Ok(sent + POST_EDIT_WINDOW_MS));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! crash is the same run.
 
 use crate::domain::event::{Event, EventType};
-use crate::domain::ids::EventId;
 use crate::store::{InboxRow, Incoming};
 use crate::whatsapp::incoming;
 use serde_json::json;
@@ -25,7 +24,6 @@ pub(super) fn event_of(row: &InboxRow) -> Event {
             (EventType::MessageUndecryptable, json!({ "id": wa_id, "chat": row.chat }))
         }
     };
-    let seq = row.seq.to_string();
-    let id = EventId::derived(row.received_at, &[row.device.as_str(), &row.chat, sender, wa_id, &seq]);
+    let id = row.event_id(sender, wa_id);
     Event { id, ..Event::new(row.tenant.clone(), Some(row.device.clone()), type_, row.received_at, data) }
 }

@@ -1,6 +1,5 @@
 //! What a lane has in hand: of each chat the message that is being sent, and those that follow it. Decides, and does nothing.
 
-use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::Step;
 use crate::store::OutboxRow;
@@ -22,7 +21,7 @@ pub(super) enum Next {
     Send(Box<OutboxRow>),
     /// Nothing of the chat is in hand any more; these are for later.
     Free {
-        put_back: Vec<MessageId>,
+        put_back: Vec<OutboxRow>,
     },
 }
 
@@ -57,14 +56,14 @@ impl Hand {
         }
         let behind = self.behind.remove(chat).unwrap_or_default();
         self.rows = self.rows.saturating_sub(u32::try_from(behind.len()).unwrap_or(u32::MAX));
-        Next::Free { put_back: behind.into_iter().map(|row| row.id).collect() }
+        Next::Free { put_back: behind.into() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{DeviceId, TenantId};
+    use crate::domain::ids::{DeviceId, MessageId, TenantId};
     use crate::domain::outgoing::{Content, Status};
 
     fn row(chat: &str, wa_id: &str) -> OutboxRow {
@@ -125,12 +124,12 @@ mod tests {
         for (step, going_on) in [(retry, true), (Step::Sent, false)] {
             let mut hand = Hand::default();
             let (first, second) = (row(ANI, "A1"), row(ANI, "A2"));
-            let (chat, behind) = (first.chat.clone(), second.id.clone());
+            let chat = first.chat.clone();
             hand.take(vec![first, second]);
 
             let next = hand.ended(&chat, &step, going_on);
 
-            assert!(matches!(&next, Next::Free { put_back } if *put_back == [behind.clone()]), "{next:?}");
+            assert!(matches!(&next, Next::Free { put_back } if wa_ids(put_back) == ["A2"]), "{next:?}");
             assert_eq!(hand.room(), IN_HAND_MAX);
         }
     }

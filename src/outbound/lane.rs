@@ -83,7 +83,7 @@ impl Lane {
                         }
                         Ok(turn) => {
                             writing.clear();
-                            ended.extend(turn.claimed.into_iter().map(|row| Ended::PutBack { id: row.id }));
+                            ended.extend(turn.claimed.into_iter().map(put_back));
                         }
                         Err(StoreError::Fenced) => return,
                         Err(error) => {
@@ -101,12 +101,12 @@ impl Lane {
                 Some(Tried { row, step }) = sending.next(), if !sending.is_empty() => {
                     match hand.ended(&row.chat, &step, going_on) {
                         Next::Send(next) => sending.push(self.send(*next)),
-                        Next::Free { put_back } => {
-                            ended.extend(put_back.into_iter().map(|id| Ended::PutBack { id }));
+                        Next::Free { put_back: rows } => {
+                            ended.extend(rows.into_iter().map(put_back));
                             look_at = Instant::now();
                         }
                     }
-                    ended.push(Ended::Settled { id: row.id, step, random: rand::random() });
+                    ended.push(Ended::Settled { id: row.id, attempt: row.attempts, step, random: rand::random() });
                 }
                 () = outbox.changed(), if going_on => {
                     let earliest = if sending.is_empty() { Instant::now() } else { looked_at + LOOK_EVERY };
@@ -182,6 +182,12 @@ impl Lane {
                 }
                 along.forwarded = Some(source);
             }
+            Content::Delete { message_id, .. } if row.chat.is_status() => {
+                let audience =
+                    self.store.status_audience(&row.tenant, &row.device, message_id).await.map_err(unread)?;
+                let gone = || Outcome::Impossible { detail: "whom the status post was for is not known".into() };
+                along.audience = Some(audience.ok_or_else(gone)?);
+            }
             Content::Edit { until, .. } if *until < self.store.clock().now_ms() => {
                 let detail = "whatsapp's 15 minutes for an edit were over before it could be sent";
                 return Err(Outcome::Impossible { detail: detail.into() });
@@ -201,6 +207,10 @@ impl Lane {
         }
         Ok(quoted)
     }
+}
+
+fn put_back(row: OutboxRow) -> Ended {
+    Ended::PutBack { id: row.id, attempt: row.attempts }
 }
 
 fn name(outcome: &Outcome) -> &'static str {

@@ -13,6 +13,8 @@ use crate::domain::outgoing::{
     CONTACTS_MAX, ContactCard, Content, EMOJI_CHARS_MAX, MENTIONS_MAX, MediaContent, TEXT_CHARS_MAX,
 };
 use crate::domain::poll::{OPTION_CHARS_MAX, OPTIONS_MAX, OPTIONS_MIN, Poll, QUESTION_CHARS_MAX};
+use crate::domain::status_post::{self, StatusPost};
+use crate::store::TemplateMedia;
 use serde_json::{Map, Value, json};
 
 /// Members of an event's data that say what it is and not what it carries; a patch leaves them.
@@ -495,6 +497,8 @@ pub(super) struct Sent {
 
 pub(super) fn sent(content: &Content) -> Sent {
     let (kind, shown) = match content {
+        // Where it goes says that it is a post.
+        Content::Status(post) => return sent(&post.shown),
         Content::Edit { message_id, text, .. } => {
             let content = Some(Sendable::Text(text.clone()));
             let kind = outbound::Kind::Edit(message_id.clone());
@@ -542,16 +546,9 @@ fn shown_as(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
             (Sendable::Contacts(cards(&data)), None, Vec::new())
         }
         Content::Media(media) => {
-            let kind = match media.kind {
-                MediaKind::Image => types::MediaKind::Image,
-                MediaKind::Video => types::MediaKind::Video,
-                MediaKind::Audio => types::MediaKind::Audio,
-                MediaKind::Document => types::MediaKind::Document,
-                MediaKind::Sticker => types::MediaKind::Sticker,
-            };
             let shown = types::OutboundMedia {
                 source: types::MediaSource::Handle(media.media_id.to_string()),
-                kind,
+                kind: media_kind(media.kind),
                 mime: media.mime_type.clone(),
                 file_name: media.file_name.clone(),
                 caption: media.caption.clone(),
@@ -573,6 +570,7 @@ fn shown_as(content: &Content) -> (Sendable, Option<String>, Vec<String>) {
             (Sendable::Poll(asked), None, Vec::new())
         }
         Content::Interactive(interactive) => other(json!(interactive)),
+        Content::Status(post) => shown_as(&post.shown),
         Content::Forward { message_id, .. } => other(json!({ "messageId": message_id })),
         Content::Edit { message_id, text, .. } => other(json!({ "messageId": message_id, "text": text })),
         Content::Delete { message_id, .. } => other(json!({ "messageId": message_id })),
@@ -586,6 +584,10 @@ pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch
         let replaces = patch.content.is_some() || patch.text.is_some();
         return if replaces { Err(unusable("the message has no content to replace")) } else { Ok(None) };
     };
+    if let Content::Status(post) = content {
+        let after = patched_content(Some(&post.shown), patch)?;
+        return after.map(|shown| posted(post, shown)).transpose();
+    }
     if let (Content::Delete { .. }, true) = (content, patch.content.is_some() || patch.text.is_some()) {
         return Err(unusable("a deletion has no content to replace"));
     }
@@ -618,6 +620,41 @@ pub(super) fn patched_content(content: Option<&Content>, patch: &outbound::Patch
         }
     }
     Ok(Some(content))
+}
+
+/// A template's file with its text below it.
+pub(super) fn template_media(media: &TemplateMedia, text: String) -> Sendable {
+    Sendable::Media(types::OutboundMedia {
+        source: types::MediaSource::Handle(media.id.to_string()),
+        kind: media_kind(media.kind),
+        mime: None,
+        file_name: media.file_name.clone(),
+        caption: Some(text).filter(|text| !text.is_empty()),
+        voice: false,
+        view_once: false,
+    })
+}
+
+fn media_kind(kind: MediaKind) -> types::MediaKind {
+    match kind {
+        MediaKind::Image => types::MediaKind::Image,
+        MediaKind::Video => types::MediaKind::Video,
+        MediaKind::Audio => types::MediaKind::Audio,
+        MediaKind::Document => types::MediaKind::Document,
+        MediaKind::Sticker => types::MediaKind::Sticker,
+    }
+}
+
+/// A status post with other content in it, for the same people.
+fn posted(post: &StatusPost, shown: Content) -> Result<Content, Unusable> {
+    match &shown {
+        Content::Text { text, .. } => {
+            short("a status post", text, 1, status_post::TEXT_CHARS_MAX)?;
+        }
+        Content::Media(media) if matches!(media.kind, MediaKind::Image | MediaKind::Video) => {}
+        _ => return Err(unusable("a status post is a text, an image or a film")),
+    }
+    Ok(Content::Status(StatusPost { shown: Box::new(shown), ..post.clone() }))
 }
 
 /// The event's message again, for somebody else.

@@ -67,7 +67,8 @@ macro_rules! named {
     ($(#[$doc:meta])* $type:ident { $($variant:ident => $name:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
-        pub enum $type { $(#[serde(rename = $name)] $variant,)* }
+        #[serde(rename_all = "kebab-case")]
+        pub enum $type { $($variant,)* }
 
         impl $type {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -325,5 +326,20 @@ mod tests {
             let told = Manifest::from_toml(&GOOD.replacen(from, to, 1)).expect_err("refused").to_string();
             assert!(told.contains(to.trim_matches('"')), "{told}");
         }
+    }
+
+    #[test]
+    fn names_are_written_and_documented_as_they_are_called() {
+        fn check<T: Copy + Serialize + utoipa::PartialSchema>(all: &[T], name: impl Fn(T) -> &'static str) {
+            let names: Vec<&str> = all.iter().copied().map(name).collect();
+            let written = serde_json::to_value(all).expect("it can be written");
+            let documented = serde_json::to_value(T::schema()).expect("it can be written");
+            assert_eq!(written, serde_json::json!(names));
+            assert_eq!(documented["enum"], serde_json::json!(names));
+        }
+
+        check(Hook::ALL, Hook::as_str);
+        check(Import::ALL, Import::as_str);
+        check(EffectKind::ALL, EffectKind::as_str);
     }
 }

@@ -66,7 +66,8 @@ fn setting(text: &str) -> Result<(String, String), &'static str> {
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what the sandbox prints is its output")]
 pub async fn run(options: Options) -> ExitCode {
-    if let Err(error) = logs::start(&LogSettings { level: options.log_level.clone(), ..LogSettings::default() }) {
+    let log = LogSettings { level: options.log_level.clone(), ..LogSettings::default() };
+    if let Err(error) = logs::start(&log, None) {
         eprintln!("the sandbox does not start: {error}");
         return ExitCode::FAILURE;
     }

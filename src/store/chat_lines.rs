@@ -10,8 +10,7 @@ use crate::domain::chat::Line;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::outgoing::Status;
-use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 /// Messages that one call marks as read at WhatsApp; older ones are only counted as read.
@@ -28,6 +27,8 @@ pub struct LineRow {
     pub sender: String,
     /// Our id, of what this gateway sent.
     pub outbox_id: Option<String>,
+    /// Its file, while it is known here.
+    pub media_id: Option<String>,
     pub kind: String,
     pub text: Option<String>,
     pub is_caption: bool,
@@ -57,6 +58,7 @@ pub struct NewLine {
     pub from_me: bool,
     pub sender: String,
     pub outbox_id: Option<String>,
+    pub media_id: Option<String>,
     pub kind: String,
     pub text: Option<String>,
     pub is_caption: bool,
@@ -67,10 +69,17 @@ pub struct NewLine {
 }
 
 const COLUMNS: &str = "m.seq, c.jid, m.wa_id, m.from_me, m.sender, m.outbox_id, m.kind, m.text, m.is_caption, m.at, \
-                       coalesce(o.status, m.status), m.starred, m.edited, m.deleted";
-const WITH_STATUS: &str = "JOIN chats AS c ON c.id = m.chat_id LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id";
-pub(super) const BEFORE: &str = "WHERE m.tenant_id = ?1 AND m.chat_id = ?2 AND (m.at, m.seq) < (?3, ?4) \
+                       coalesce(o.status, m.status), m.starred, m.edited, m.deleted, f.id";
+const WITH_STATUS: &str = "JOIN chats AS c ON c.id = m.chat_id LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id \
+                           LEFT JOIN media AS f ON f.id = m.media_id AND f.state <> 'unlisted' AND m.deleted = 0";
+const BEFORE: &str = "WHERE m.tenant_id = ?1 AND m.chat_id = ?2 AND (m.at, m.seq) < (?3, ?4) \
                                  ORDER BY m.at DESC, m.seq DESC LIMIT ?5";
+const ONE: &str = "WHERE m.tenant_id = ?1 AND m.seq = ?2";
+const UNREAD: &str = "WHERE m.tenant_id = ?1 AND m.chat_id = ?2 AND m.unread = 1 ORDER BY m.at DESC";
+const OLDEST: &str = "WHERE m.tenant_id = ?1 AND m.chat_id = ?2 ORDER BY m.at, m.seq LIMIT 1";
+const PLACE_BY_WA_ID: &str = "SELECT at, seq FROM chat_messages WHERE chat_id = ?1 AND wa_id = ?2";
+const PLACE_BY_OUR_ID: &str = "SELECT m.at, m.seq FROM messages_outbox AS o JOIN chat_messages AS m ON m.wa_id = o.wa_id \
+                               AND m.chat_id = ?1 WHERE o.id = ?2";
 
 impl Store {
     /// A page of a chat's lines, newest first. [`StoreError::NotFound`]: it is to begin at a message that is not there.
@@ -98,9 +107,7 @@ impl Store {
         self.db
             .read(move |conn| {
                 let (_, seq) = place(conn, chat, &id)?.ok_or(StoreError::NotFound)?;
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} WHERE m.tenant_id = ?1 AND m.seq = ?2"
-                );
+                let sql = format!("SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} {ONE}");
                 conn.prepare_cached(&sql)?
                     .query_row(params![tenant.as_str(), seq], read)
                     .optional()?
@@ -114,10 +121,8 @@ impl Store {
         let tenant = tenant.clone();
         self.db
             .read(move |conn| {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} \
-                     WHERE m.tenant_id = ?1 AND m.chat_id = ?2 AND m.unread = 1 ORDER BY m.at DESC LIMIT {READ_AT_ONCE_MAX}"
-                );
+                let sql =
+                    format!("SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} {UNREAD} LIMIT {READ_AT_ONCE_MAX}");
                 let mut statement = conn.prepare_cached(&sql)?;
                 let rows = statement.query_map(params![tenant.as_str(), chat], read)?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -130,10 +135,7 @@ impl Store {
         let tenant = tenant.clone();
         self.db
             .read(move |conn| {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} \
-                     WHERE m.tenant_id = ?1 AND m.chat_id = ?2 ORDER BY m.at, m.seq LIMIT 1"
-                );
+                let sql = format!("SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} {OLDEST}");
                 Ok(conn.prepare_cached(&sql)?.query_row(params![tenant.as_str(), chat], read).optional()?)
             })
             .await
@@ -149,44 +151,71 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<LineRow>> {
-        let (tenant, wanted) = (tenant.clone(), matching(device, words));
+        let (tenant, wanted) = (tenant.clone(), matching(device, chat, words));
         self.db
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} {SEARCH}"))?;
-                let values: [SqlValue; 5] = [
-                    wanted.into(),
-                    before.unwrap_or(i64::MAX).into(),
-                    tenant.as_str().to_owned().into(),
-                    chat.into(),
-                    i64::from(limit).into(),
-                ];
-                let rows = statement.query_map(params_from_iter(values), read)?;
+                let before = before.unwrap_or(i64::MAX);
+                let rows = statement.query_map(params![wanted, before, tenant.as_str(), limit], read)?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }
 }
 
-pub(super) const SEARCH: &str = "FROM chat_messages_text AS t CROSS JOIN chat_messages AS m ON m.seq = t.rowid \
+const SEARCH: &str = "FROM chat_messages_text AS t CROSS JOIN chat_messages AS m ON m.seq = t.rowid \
      JOIN chats AS c ON c.id = m.chat_id LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id \
-     WHERE chat_messages_text MATCH ?1 AND t.rowid < ?2 AND m.tenant_id = ?3 AND (?4 IS NULL OR m.chat_id = ?4) \
-     ORDER BY t.rowid DESC LIMIT ?5";
+     LEFT JOIN media AS f ON f.id = m.media_id AND f.state <> 'unlisted' AND m.deleted = 0 \
+     WHERE chat_messages_text MATCH ?1 AND t.rowid < ?2 AND m.tenant_id = ?3 ORDER BY t.rowid DESC LIMIT ?4";
 
-/// Every word as a text of its own, so that nothing in it is read as an operator; the last may be the beginning of one.
-fn matching(device: &DeviceId, words: &[String]) -> String {
+/// Letters from which on the last word may be the beginning of one. With fewer, nearly every message would be read.
+const BEGINNING_LETTERS_MIN: usize = 3;
+
+/// Every word as a text of its own, so that nothing in it is read as an operator. The device, or the chat, is a word of its
+/// messages: it is looked up beside the others, and no other's messages are walked through.
+fn matching(device: &DeviceId, chat: Option<i64>, words: &[String]) -> String {
     let quoted = |word: &String| format!("\"{}\"", word.replace('"', "\"\""));
+    let beginning = if words.last().is_some_and(|word| may_be_a_beginning(word)) { "*" } else { "" };
     let words: Vec<String> = words.iter().map(quoted).collect();
-    format!("device_id : \"{device}\" AND text : ({}*)", words.join(" AND "))
+    let within = chat.map_or_else(|| format!("device_id : \"{device}\""), |chat| format!("chat_id : \"{chat}\""));
+    format!("{within} AND text : ({}{beginning})", words.join(" AND "))
+}
+
+/// Of what is written without spaces between words, every sign counts as one.
+fn may_be_a_beginning(word: &str) -> bool {
+    const WITHOUT_SPACES_FROM: char = '\u{2e80}';
+    let is_letter = |c: &char| c.is_alphanumeric() || *c == '_';
+    let last = word.chars().rev().skip_while(|c| !is_letter(c)).take_while(is_letter);
+    let (mut letters, mut without_spaces) = (0, false);
+    for letter in last {
+        letters += 1;
+        without_spaces |= letter >= WITHOUT_SPACES_FROM;
+    }
+    letters >= BEGINNING_LETTERS_MIN || without_spaces
+}
+
+/// The queries of the routes that show messages, for the test of their plans.
+#[cfg(test)]
+pub(super) fn queries() -> Vec<String> {
+    let lines = |which: &str| format!("SELECT {COLUMNS} FROM chat_messages AS m {WITH_STATUS} {which}");
+    vec![
+        lines(BEFORE),
+        lines(ONE),
+        lines(UNREAD),
+        lines(OLDEST),
+        PLACE_BY_WA_ID.to_owned(),
+        PLACE_BY_OUR_ID.to_owned(),
+        format!("SELECT {COLUMNS} {SEARCH}"),
+    ]
 }
 
 fn place(conn: &Connection, chat: i64, id: &str) -> Result<Option<(UnixMs, i64)>> {
     let of = |sql: &str| -> Result<Option<(UnixMs, i64)>> {
         Ok(conn.prepare_cached(sql)?.query_row(params![chat, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     };
-    match of("SELECT at, seq FROM chat_messages WHERE chat_id = ?1 AND wa_id = ?2")? {
+    match of(PLACE_BY_WA_ID)? {
         Some(place) => Ok(Some(place)),
-        None => of("SELECT m.at, m.seq FROM messages_outbox AS o JOIN chat_messages AS m ON m.wa_id = o.wa_id \
-                    AND m.chat_id = ?1 WHERE o.id = ?2"),
+        None => of(PLACE_BY_OUR_ID),
     }
 }
 
@@ -206,18 +235,20 @@ fn read(row: &Row<'_>) -> rusqlite::Result<LineRow> {
         starred: row.get(11)?,
         edited: row.get(12)?,
         deleted: row.get(13)?,
+        media_id: row.get(14)?,
     })
 }
 
 impl Scope<'_> {
-    /// Writes a line; whether it was new.
+    /// Writes a line; whether it was new. Its time is kept in whole seconds, as WhatsApp tells it, so that within one the order
+    /// of arrival counts.
     pub(super) fn add_line(&self, chat: i64, line: &NewLine) -> Result<bool> {
         let added = self
             .tx
             .prepare_cached(
                 "INSERT INTO chat_messages (tenant_id, device_id, chat_id, wa_id, from_me, sender, outbox_id, kind, text, \
-                 is_caption, at, status, unread, starred) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                 is_caption, at, status, unread, starred, media_id) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
                  ON CONFLICT (chat_id, wa_id) DO NOTHING",
             )?
             .execute(params![
@@ -231,10 +262,11 @@ impl Scope<'_> {
                 line.kind,
                 line.text,
                 line.is_caption,
-                line.at,
+                line.at - line.at.rem_euclid(1_000),
                 line.status.map(Status::as_str),
                 line.unread,
-                line.starred
+                line.starred,
+                line.media_id
             ])?;
         Ok(added > 0)
     }
@@ -253,6 +285,7 @@ impl Scope<'_> {
         if let Some(name) = text("pushName").filter(|_| !from_me) {
             self.push_name(&row.sender, name, at)?;
         }
+        let media_id = text("mediaId").map(str::to_owned);
         match &row.line {
             None => Ok(()),
             Some(Line::Edited { target, text }) => {
@@ -265,6 +298,7 @@ impl Scope<'_> {
                     from_me,
                     sender: if from_me { String::new() } else { row.sender.clone() },
                     outbox_id: None,
+                    media_id,
                     kind: (*kind).to_owned(),
                     text: text.clone(),
                     is_caption: *is_caption,
@@ -366,5 +400,31 @@ pub(super) fn shown(content: &str) -> (Option<String>, bool) {
     match of("caption") {
         Some(caption) => (Some(caption), true),
         None => (of("text").or_else(|| of("question")).or_else(|| of("body")).or_else(|| of("name")), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_may_be_a_beginning_when_it_has_letters_enough() {
+        for word in ["kop", "kopi!", "e-mail", "_ab", "\u{4f60}"] {
+            assert!(may_be_a_beginning(word), "{word}");
+        }
+        for word in ["w", "ko", "ko\"", "kopi-e", "x..y"] {
+            assert!(!may_be_a_beginning(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_a_search_is_within_is_a_word_beside_the_others_and_nothing_in_a_word_is_an_operator() {
+        let device = DeviceId::generate();
+        let words = ["OR".to_owned(), "a\"b".to_owned()];
+        assert_eq!(
+            matching(&device, None, &words),
+            format!("device_id : \"{device}\" AND text : (\"OR\" AND \"a\"\"b\")")
+        );
+        assert_eq!(matching(&device, Some(7), &["kopi".to_owned()]), "chat_id : \"7\" AND text : (\"kopi\"*)");
     }
 }

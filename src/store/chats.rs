@@ -2,13 +2,15 @@
 //!
 //! A chat is found by either address of a person. What its lines are is in `chat_lines`.
 
+use super::labels::read_labels;
 use super::people::{Scope, canonical};
 use super::{Result, Store, StoreError, Tx};
-use crate::domain::chat::{Change, ChatChange, is_chat, is_group, is_lid, is_phone};
+use crate::domain::chat::{Change, ChatChange, is_chat, is_group, is_phone};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::jid::ChatId;
+use crate::domain::label::LabelOfChat;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
@@ -29,6 +31,8 @@ pub struct ChatRow {
     /// As [`Change::MutedUntil`].
     pub muted_until: UnixMs,
     pub pinned: bool,
+    /// In the order of their ids.
+    pub labels: Vec<LabelOfChat>,
 }
 
 /// What a device knows of its chats as a whole.
@@ -45,12 +49,20 @@ pub struct ChatSync {
 
 /// A person's name is what the address book says, then what the phone called the chat, then what they call themselves.
 pub(super) const COLUMNS: &str = "c.id, c.jid, c.lid, c.address, coalesce(k.name, c.name, k.push_name), c.is_group, \
-                                  c.unread_count, c.marked_unread, c.last_message_at, c.archived, c.muted_until, c.pinned";
+                                  c.unread_count, c.marked_unread, c.last_message_at, c.archived, c.muted_until, c.pinned, \
+                                  (SELECT json_group_array(json_object('id', l.id, 'name', l.name, 'color', l.color)) \
+                                  FROM chat_labels AS x JOIN labels AS l ON l.device_id = c.device_id \
+                                  AND l.id = x.label_id WHERE x.chat_id = c.id)";
 pub(super) const WITH_CONTACTS: &str =
     "chats AS c LEFT JOIN contacts AS k ON k.device_id = c.device_id AND k.jid = c.jid";
 
-pub(super) const NEWEST_CHATS: &str = "WHERE c.tenant_id = ?1 AND c.device_id = ?2 \
-                                       ORDER BY c.last_message_at DESC, c.id DESC LIMIT ?3 OFFSET ?4";
+/// What is passed over is counted in the index alone; only the page's own rows are looked up, and put in order once more.
+const NEWEST_CHATS: &str = "FROM (SELECT id FROM chats WHERE device_id = ?2 \
+     ORDER BY last_message_at DESC, id DESC LIMIT ?3 OFFSET ?4) AS page CROSS JOIN chats AS c ON c.id = page.id \
+     LEFT JOIN contacts AS k ON k.device_id = c.device_id AND k.jid = c.jid \
+     WHERE c.tenant_id = ?1 ORDER BY c.last_message_at DESC, c.id DESC";
+const BY_ADDRESS: &str = "WHERE c.tenant_id = ?1 AND c.device_id = ?2 AND (c.jid = ?3 OR c.lid = ?3)";
+const COUNT: &str = "SELECT count(*) FROM chats WHERE device_id = ?1";
 
 impl Store {
     /// A page of a device's chats, the one with the newest message first.
@@ -58,7 +70,7 @@ impl Store {
         let (tenant, device) = (tenant.clone(), device.clone());
         self.db
             .read(move |conn| {
-                let sql = format!("SELECT {COLUMNS} FROM {WITH_CONTACTS} {NEWEST_CHATS}");
+                let sql = format!("SELECT {COLUMNS} {NEWEST_CHATS}");
                 let mut statement = conn.prepare_cached(&sql)?;
                 let rows = statement.query_map(params![tenant.as_str(), device.as_str(), limit, offset], read)?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -72,10 +84,7 @@ impl Store {
         self.db
             .read(move |conn| {
                 let jid = canonical(conn, &device, chat.as_str())?;
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM {WITH_CONTACTS} \
-                     WHERE c.tenant_id = ?1 AND c.device_id = ?2 AND (c.jid = ?3 OR c.lid = ?3)"
-                );
+                let sql = format!("SELECT {COLUMNS} FROM {WITH_CONTACTS} {BY_ADDRESS}");
                 conn.prepare_cached(&sql)?
                     .query_row(params![tenant.as_str(), device.as_str(), jid], read)
                     .optional()?
@@ -88,9 +97,7 @@ impl Store {
         let (tenant, device) = (tenant.clone(), device.clone());
         self.db
             .read(move |conn| {
-                let chat_count = conn
-                    .prepare_cached("SELECT count(*) FROM chats WHERE device_id = ?1")?
-                    .query_row([device.as_str()], |row| row.get(0))?;
+                let chat_count = conn.prepare_cached(COUNT)?.query_row([device.as_str()], |row| row.get(0))?;
                 let sync = conn
                     .prepare_cached(
                         "SELECT last_history_sync_at, last_history_sync_chats, last_chats_upsert_at, \
@@ -141,6 +148,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ChatRow> {
         archived: row.get(9)?,
         muted_until: row.get(10)?,
         pinned: row.get(11)?,
+        labels: read_labels(row, 12)?,
     })
 }
 
@@ -197,6 +205,9 @@ impl Scope<'_> {
                          FROM (SELECT * FROM chats WHERE id = ?1) AS f WHERE chats.id = ?2",
                     )?
                     .execute(params![from, to, self.now])?;
+                self.tx
+                    .prepare_cached("UPDATE OR IGNORE chat_labels SET chat_id = ?2 WHERE chat_id = ?1")?
+                    .execute(params![from, to])?;
                 self.tx.prepare_cached("DELETE FROM chats WHERE id = ?1")?.execute([from])?;
                 self.set_lid(to, phone, lid)?;
             }
@@ -231,6 +242,8 @@ impl Scope<'_> {
                 self.named(address, name.as_deref(), first_name.as_deref(), at, change.is_news)
             }
             Change::PushName(name) => self.push_name(address, name, at),
+            Change::StatusMuted(muted) => self.status_muted(address, *muted, at, change.is_news),
+            Change::Labeled { label, on } => self.labeled(change, label, *on),
             Change::Read(read) => self.read_all(change, *read),
             Change::ReadUpTo(ids) => self.read_up_to(change, ids),
             Change::Deleted => self.remove(change, true, false),
@@ -365,7 +378,7 @@ impl Scope<'_> {
     }
 
     /// Something is another way in a chat than it was.
-    fn changed(&self, change: &ChatChange, told: Value) -> Result<()> {
+    pub(super) fn changed(&self, change: &ChatChange, told: Value) -> Result<()> {
         self.synced("last_chats_update_at")?;
         if !change.is_news {
             return Ok(());
@@ -397,14 +410,16 @@ impl Scope<'_> {
     }
 }
 
-/// What an event tells of a group is its chat's name.
+/// What an event tells of a group or a newsletter is its chat's name.
 pub(super) fn note_subject(tx: &Tx<'_>, event: &Event) -> Result<()> {
     let subject = match event.type_ {
         EventType::GroupCreated => &event.data["subject"],
         EventType::GroupUpdated => &event.data["changes"]["subject"],
+        EventType::NewsletterJoined => &event.data["details"]["name"],
+        EventType::NewsletterUpdated => &event.data["changes"]["name"],
         _ => return Ok(()),
     };
-    let (Some(subject), Some(group), Some(device)) = (subject.as_str(), event.data["group"].as_str(), &event.device)
+    let (Some(subject), Some(group), Some(device)) = (subject.as_str(), event.data["chat"].as_str(), &event.device)
     else {
         return Ok(());
     };
@@ -415,32 +430,26 @@ pub(super) fn note_subject(tx: &Tx<'_>, event: &Event) -> Result<()> {
     scope.synced("last_chats_upsert_at")
 }
 
-/// Chats of another account are none of the one that is linked now.
-pub(super) fn forget_of_another(tx: &Tx<'_>, device: &DeviceId, jid: &str) -> Result<()> {
-    let before: Option<Option<String>> = tx
-        .prepare_cached("SELECT wa_jid FROM devices WHERE id = ?1")?
-        .query_row([device.as_str()], |row| row.get(0))
-        .optional()?;
-    if before.flatten().is_none_or(|before| before == jid || is_lid(&before)) {
-        return Ok(());
-    }
-    for table in ["chats", "contacts", "lid_phone_map", "device_chat_sync"] {
-        tx.execute(&format!("DELETE FROM {table} WHERE device_id = ?1"), [device.as_str()])?;
-    }
-    Ok(())
+/// The queries of the routes that list chats, for the test of their plans.
+#[cfg(test)]
+pub(super) fn queries() -> Vec<String> {
+    vec![
+        format!("SELECT {COLUMNS} {NEWEST_CHATS}"),
+        format!("SELECT {COLUMNS} FROM {WITH_CONTACTS} {BY_ADDRESS}"),
+        COUNT.to_owned(),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::chat_lines::{BEFORE, SEARCH};
-    use super::super::{NewInboxRow, NewKey, StoreSettings, migrations};
+    use super::super::{NewInboxRow, NewKey, StoreSettings};
     use super::*;
     use crate::domain::chat::Line;
     use crate::domain::clock::Clock;
+    use crate::domain::label::{LabelChange, LabelEdit};
     use crate::domain::secret::Secret;
     use crate::store::{Before, EventQuery, Lease};
     use crate::telemetry::metrics::Metrics;
-    use rusqlite::Connection;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -531,6 +540,9 @@ mod tests {
         let lines = world.store.chat_lines(&world.tenant, one.id, Before::Newest, 10).await.expect("lines");
         let ids: Vec<&str> = lines.iter().map(|line| line.wa_id.as_str()).collect();
         assert_eq!(ids, ["D", "C", "B", "A"]);
+        let words = ["by".to_owned()];
+        let found = world.store.search_lines(&world.tenant, &world.device, &words, Some(one.id), None, 10).await;
+        assert_eq!(found.expect("found").len(), 3, "what came from either chat is searched as one");
         let by_lid = ChatId::parse(lid).expect("a lid");
         assert_eq!(world.store.chat(&world.tenant, &world.device, &by_lid).await.expect("found").id, one.id);
         let merged = world.told(EventType::IdentityMerged).await;
@@ -538,6 +550,34 @@ mod tests {
         assert_eq!((&merged[0]["contactId"], &merged[0]["lid"]), (&json!(phone), &json!(lid)));
         let people = world.store.contacts(&world.tenant, &world.device, String::new(), 10).await.expect("people");
         assert_eq!(people.len(), 1, "{people:?}");
+    }
+
+    #[tokio::test]
+    async fn a_label_stays_on_a_chat_that_becomes_the_one_of_its_phone_number() {
+        let world = World::new().await;
+        let (lid, phone) = ("1001@lid", "6281100000002@s.whatsapp.net");
+        let edit = LabelEdit::Named { name: "VIP".into(), color: Some(4), at: 1 };
+        let labeled = |address: &str, label: &str, on: bool| {
+            let change = Change::Labeled { label: label.into(), on };
+            ChatChange { address: address.into(), change, at: 1_000, is_news: true }
+        };
+        // The one on a lid comes before the label itself, and the other label has no name at all.
+        let changes = vec![labeled(lid, "7", true), labeled(lid, "8", true), labeled(phone, "7", true)];
+        world.store.change_chats(&world.tenant, &world.device, changes).await.expect("changed");
+        let label = LabelChange { id: "7".into(), edit };
+        world.store.change_labels(&world.tenant, &world.device, vec![label]).await.expect("changed");
+
+        world.received(lid, "C", 300, Some(phone), said("by both")).await;
+
+        let chats = world.chats().await;
+        let vip = LabelOfChat { id: "7".into(), name: "VIP".into(), color: 4 };
+        assert_eq!((chats.len(), &chats[0].labels), (1, &vec![vip]), "{chats:?}");
+        assert_eq!(world.store.label(&world.tenant, &world.device, "7").await.expect("a label").chats, 1);
+        world.store.change_chats(&world.tenant, &world.device, vec![labeled(lid, "7", false)]).await.expect("changed");
+        assert_eq!(world.chats().await[0].labels, []);
+        let next = world.store.reserve_label(&world.tenant, &world.device).await.expect("an id");
+        let after = world.store.reserve_label(&world.tenant, &world.device).await.expect("an id");
+        assert_eq!((next.as_str(), after.as_str()), ("8", "9"));
     }
 
     #[tokio::test]
@@ -582,27 +622,5 @@ mod tests {
         let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
         assert_eq!((lines.len(), lines[0].wa_id.as_str(), chat.unread_count), (1, "B", 1));
         assert_eq!(world.told(EventType::ChatUpdated).await.len(), 2, "pinned once, and the deletion");
-    }
-
-    #[test]
-    fn every_list_walks_an_index_and_no_table() {
-        let mut conn = Connection::open_in_memory().expect("in memory");
-        migrations::apply(&mut conn, 1).expect("schema");
-        let lines = "SELECT * FROM chat_messages AS m JOIN chats AS c ON c.id = m.chat_id \
-                     LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id";
-        for (sql, index) in [
-            (format!("SELECT {COLUMNS} FROM {WITH_CONTACTS} {NEWEST_CHATS}"), "chats_newest"),
-            (format!("{lines} {BEFORE}"), "chat_messages_newest"),
-            (format!("SELECT m.seq {SEARCH}"), "VIRTUAL TABLE INDEX"),
-            ("SELECT count(*) FROM chats WHERE device_id = ?1".to_owned(), "COVERING INDEX"),
-        ] {
-            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("sql");
-            let steps: rusqlite::Result<Vec<String>> = statement.raw_query().mapped(|row| row.get(3)).collect();
-            let steps = steps.expect("a plan");
-            let plan = steps.join("; ");
-            let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE INDEX"));
-            assert_eq!(scans.count(), 0, "{plan}");
-            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
-        }
     }
 }

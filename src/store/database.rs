@@ -68,6 +68,8 @@ type Operation = Box<dyn FnOnce(&Tx<'_>) -> (bool, Finish) + Send>;
 
 enum WriteRequest {
     Run(Operation),
+    /// Moves what the log holds into the database file, and empties the log.
+    Checkpoint(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -156,6 +158,13 @@ impl Database {
         answered.await.map_err(|_| StoreError::Panicked)?
     }
 
+    /// What was committed so far is in the database file alone afterwards, unless a reader still holds on to the log.
+    pub(super) async fn checkpoint(&self) -> Result<()> {
+        let (done, finished) = oneshot::channel();
+        self.writer.send(WriteRequest::Checkpoint(done)).await.map_err(|_| StoreError::Closed)?;
+        finished.await.map_err(|_| StoreError::Closed)
+    }
+
     pub(super) async fn close(&self) {
         let (done, stopped) = oneshot::channel();
         if self.writer.send(WriteRequest::Stop(done)).await.is_ok() {
@@ -175,12 +184,23 @@ impl Writer {
     fn run(self, mut requests: mpsc::Receiver<WriteRequest>) {
         self.conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
         while let Some(first) = requests.blocking_recv() {
+            let first = match first {
+                WriteRequest::Checkpoint(done) => {
+                    self.checkpoint(done);
+                    continue;
+                }
+                other => other,
+            };
             if let Some(done) = self.batch(first, &mut requests) {
-                let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-                let _ = done.send(());
+                self.checkpoint(done);
                 return;
             }
         }
+    }
+
+    fn checkpoint(&self, done: oneshot::Sender<()>) {
+        let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _ = done.send(());
     }
 
     /// Runs requests until the queue is empty or the batch is full, commits, answers. Returns who asked to stop.
@@ -188,13 +208,17 @@ impl Writer {
         let began = Instant::now();
         let mut finishes: Vec<Finish> = Vec::new();
         let mut touched = Touched::default();
-        let mut stop = None;
+        let (mut stop, mut checkpoints) = (None, Vec::new());
         let mut begun = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Arc::new);
         let mut next = Some(first);
         while let Some(request) = next.take() {
             match request {
                 WriteRequest::Stop(done) => {
                     stop = Some(done);
+                    break;
+                }
+                WriteRequest::Checkpoint(done) => {
+                    checkpoints.push(done);
                     break;
                 }
                 WriteRequest::Run(run) => {
@@ -220,6 +244,9 @@ impl Writer {
         self.metrics.store_commit(began.elapsed(), finishes.len());
         for finish in finishes {
             finish(committed.clone());
+        }
+        for done in checkpoints {
+            self.checkpoint(done);
         }
         stop
     }

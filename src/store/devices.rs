@@ -1,8 +1,9 @@
 //! Devices: what the owner wants of them and what was observed.
 
-use super::{Result, Store, StoreError, Topic, Tx, chats, events};
+use super::{Result, Store, StoreError, Topic, Tx, events};
+use crate::domain::chat::is_lid;
 use crate::domain::clock::UnixMs;
-use crate::domain::device::{Desired, Observed};
+use crate::domain::device::{DEVICES_PER_TENANT_MAX, Desired, Observed};
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, TenantId};
 use rusqlite::{OptionalExtension, Row, params};
@@ -42,6 +43,7 @@ pub struct Link {
     pub name: Option<String>,
 }
 
+const COUNT: &str = "SELECT count(*) FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL";
 pub(super) const COLUMNS: &str = "id, tenant_id, slug, managed_by, label, desired, observed, degraded, linked, phone_number, \
                        wa_jid, wa_lid, wa_name, last_error, reconnect_attempts, last_connect_at, last_disconnect_at, \
                        last_seen, created_at, updated_at";
@@ -56,6 +58,7 @@ pub struct Observation {
 }
 
 impl Store {
+    /// Refused beyond [`DEVICES_PER_TENANT_MAX`] devices of a tenant.
     pub async fn create_device(&self, tenant: &TenantId, label: &str) -> Result<DeviceRow> {
         let (tenant, label, now) = (tenant.clone(), label.to_owned(), self.clock.now_ms());
         self.db
@@ -65,6 +68,12 @@ impl Store {
                     .query_row([tenant.as_str()], |_| Ok(()))
                     .optional()?
                     .ok_or(StoreError::NotFound)?;
+                let count: u32 = tx.prepare_cached(COUNT)?.query_row([tenant.as_str()], |row| row.get(0))?;
+                if count >= DEVICES_PER_TENANT_MAX {
+                    return Err(StoreError::Conflict(
+                        "the tenant has as many devices as are allowed, 1,000; delete one",
+                    ));
+                }
                 insert(tx, &tenant, &id, &label, now)?;
                 find(tx, &tenant, &id)?.ok_or(StoreError::NotFound)
             })
@@ -97,9 +106,7 @@ impl Store {
         let tenant = tenant.clone();
         self.db
             .read(move |conn| {
-                let total = conn
-                    .prepare_cached("SELECT count(*) FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL")?
-                    .query_row([tenant.as_str()], |row| row.get(0))?;
+                let total = conn.prepare_cached(COUNT)?.query_row([tenant.as_str()], |row| row.get(0))?;
                 let sql = format!(
                     "SELECT {COLUMNS} FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL \
                      ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
@@ -153,12 +160,16 @@ impl Store {
 
     /// Marks a device linked and records who it is.
     pub async fn link_device(&self, tenant: &TenantId, device: &DeviceId, link: Link) -> Result<()> {
+        if let Some(jid) = &link.jid {
+            let before = self.device(tenant, device).await?.wa_jid;
+            // A lid alone says nothing of whose it is.
+            if before.is_some_and(|before| before != *jid && !is_lid(&before)) {
+                self.forget_account(device).await?;
+            }
+        }
         let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
-                if let Some(jid) = &link.jid {
-                    chats::forget_of_another(tx, &device, jid)?;
-                }
                 tx.prepare_cached(
                     "UPDATE devices SET linked = 1, phone_number = coalesce(?3, phone_number), \
                      wa_jid = coalesce(?4, wa_jid), wa_lid = coalesce(?5, wa_lid), wa_name = coalesce(?6, wa_name), \
@@ -287,7 +298,7 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: Uni
     forget_session(tx, tenant, device)?;
     let changed = tx.execute(
         "UPDATE devices SET deleted_at = ?3, updated_at = ?3, desired = 'stopped', observed = 'disconnected', \
-         slug = NULL WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+         slug = NULL, phone_number = NULL, wa_jid = NULL, wa_lid = NULL, wa_name = NULL, last_error = NULL WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
         params![tenant.as_str(), device.as_str(), now],
     )?;
     if changed == 0 {
@@ -299,6 +310,7 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: Uni
         params![tenant.as_str(), device.as_str(), now],
     )?;
     tx.wake(Topic::Devices);
+    tx.wake(Topic::Deleted);
     tx.wake_log(tenant);
     Ok(())
 }
@@ -347,4 +359,25 @@ pub(super) fn read(row: &Row<'_>) -> Result<DeviceRow> {
         created_at: row.get(18)?,
         updated_at: row.get(19)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::world::World;
+
+    #[tokio::test]
+    async fn one_device_more_than_a_tenant_may_have_is_refused_until_another_is_deleted() {
+        let world = World::new().await;
+        let create = || world.store.create_device(&world.tenant, "one of many");
+        // The world has one already.
+        let made = futures_util::future::join_all((1..DEVICES_PER_TENANT_MAX).map(|_| create())).await;
+        assert!(made.iter().all(Result::is_ok));
+
+        let refused = create().await;
+
+        assert!(matches!(refused, Err(StoreError::Conflict(why)) if why.contains("devices")), "{refused:?}");
+        world.store.delete_device(&world.tenant, &world.lease.device).await.expect("deleted");
+        assert!(create().await.is_ok());
+    }
 }

@@ -139,23 +139,44 @@ fn forget_page(tx: &Tx<'_>, tenant: &TenantId, after: i64, before: UnixMs) -> Re
     Ok(Forgotten { forgotten, go_on_behind: (last_at < before).then_some(last) })
 }
 
+const NEWEST: &str = "SELECT seq FROM event_logs WHERE tenant_id = ?1 ORDER BY seq DESC LIMIT 1";
+
 fn newest(conn: &Connection, tenant: &TenantId) -> Result<i64> {
-    let mut statement =
-        conn.prepare_cached("SELECT seq FROM event_logs WHERE tenant_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let mut statement = conn.prepare_cached(NEWEST)?;
     Ok(statement.query_row([tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-fn select(conn: &Connection, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
+/// Without its values: the tenant, the device, the row to begin behind, two moments, the types, and the limit.
+fn selection(query: &EventQuery) -> String {
     let types = vec!["?"; query.types.len()].join(", ");
     let type_filter = if query.types.is_empty() { String::new() } else { format!("AND type IN ({types})") };
     let order = if query.after.is_some() { "ASC" } else { "DESC" };
     let told = if query.dropped { "NOT" } else { "" };
     let device_filter = if query.device.is_some() { "device_id = ?" } else { "?  IS NULL" };
-    let sql = format!(
+    format!(
         "SELECT {COLUMNS} FROM event_logs \
          WHERE tenant_id = ? AND {device_filter} AND seq > ? AND created_at >= ? AND created_at <= ? \
          AND dropped_by IS {told} NULL {type_filter} ORDER BY seq {order} LIMIT ?"
-    );
+    )
+}
+
+/// The queries of the routes that pull events, for the test of their plans.
+#[cfg(test)]
+pub(super) fn queries() -> Vec<String> {
+    let device = Some(DeviceId::generate());
+    let types = vec!["message.received".to_owned()];
+    let mut queries =
+        vec![NEWEST.to_owned(), format!("SELECT {COLUMNS} FROM event_logs WHERE tenant_id = ?1 AND id = ?2")];
+    for (device, after) in [(None, None), (None, Some(1)), (device.clone(), None), (device, Some(1))] {
+        let query = EventQuery { device, after, ..EventQuery::default() };
+        queries.push(selection(&query));
+        queries.push(selection(&EventQuery { types: types.clone(), ..query }));
+    }
+    queries
+}
+
+fn select(conn: &Connection, tenant: &TenantId, query: EventQuery) -> Result<Vec<EventRow>> {
+    let sql = selection(&query);
     let mut values: Vec<rusqlite::types::Value> = vec![
         tenant.as_str().to_owned().into(),
         query.device.as_ref().map(|d| d.as_str().to_owned()).into(),

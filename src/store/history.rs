@@ -42,6 +42,10 @@ pub struct HistoryChat {
 /// What a file of history came to.
 #[derive(Debug, Clone)]
 pub struct HistoryEnd {
+    /// What makes it this file and no other: one that comes again is told once.
+    pub file: String,
+    /// When the newest of its messages was written.
+    pub at: UnixMs,
     /// WhatsApp's name of the kind, in lower case.
     pub kind: &'static str,
     pub order: Option<u32>,
@@ -133,6 +137,6 @@ impl Scope<'_> {
             "timestamp": self.now / 1000,
         });
         let order = end.order.unwrap_or_default().to_string();
-        self.tell(EventType::HistorySynced, &[end.kind, &order], self.now, data)
+        self.tell(EventType::HistorySynced, &[end.kind, &order, &end.file], end.at, data)
     }
 }

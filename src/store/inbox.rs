@@ -35,6 +35,14 @@ pub struct NewInboxRow {
     pub media: Option<NewRemoteMedia>,
 }
 
+/// A message between the account's devices, which tells of a file of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub chat: String,
+    pub sender: String,
+    pub wa_id: String,
+}
+
 /// A row with what of it is kept secret, sealed.
 struct Sealed {
     row: NewInboxRow,
@@ -178,8 +186,10 @@ impl Store {
                 let asked = match found {
                     Some((_, state, asked)) if state != MISSING || asked >= ASKS_MAX => return Ok(false),
                     Some((seq, _, asked)) => {
-                        tx.prepare_cached("UPDATE messages_inbox SET envelope = ?2 WHERE seq = ?1")?
-                            .execute(params![seq, json!({ "asked": asked + 1 }).to_string()])?;
+                        tx.prepare_cached(
+                            "UPDATE messages_inbox SET envelope = json_set(envelope, '$.asked', ?2) WHERE seq = ?1",
+                        )?
+                        .execute(params![seq, asked + 1])?;
                         return Ok(true);
                     }
                     None => json!({ "asked": 1 }).to_string(),
@@ -203,6 +213,68 @@ impl Store {
                 let type_ = EventType::MessageUndecryptable;
                 events::append(tx, &Event::new(tenant, Some(device.clone()), type_, now, data))?;
                 Ok(true)
+            })
+            .await
+    }
+
+    /// Notes the words of files of history that are about to be read. Each counts as missing until it is recorded, which is
+    /// when its file is read: WhatsApp may have heard of it earlier, and delivers it no more.
+    pub async fn expect_history(&self, tenant: &TenantId, lease: &Lease, words: Vec<Word>) -> Result<()> {
+        let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                let mut statement = tx.prepare_cached(
+                    "INSERT INTO messages_inbox \
+                     (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, processed) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7, ?8) ON CONFLICT DO NOTHING",
+                )?;
+                let envelope = json!({ "asked": 0, "history": true }).to_string();
+                for word in &words {
+                    let (tenant, device) = (tenant.as_str(), lease.device.as_str());
+                    let values = params![tenant, device, word.chat, word.sender, word.wa_id, envelope, now, MISSING];
+                    statement.execute(values)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The words of files that were not read to their end and may be asked for again. Before a connection is opened these are
+    /// what earlier ones left; later, also what this one is reading.
+    pub async fn unread_history(&self, tenant: &TenantId, lease: &Lease) -> Result<Vec<Word>> {
+        let (tenant, device) = (tenant.clone(), lease.device.clone());
+        self.db
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT chat, sender, wa_id FROM messages_inbox WHERE device_id = ?1 AND tenant_id = ?2 \
+                     AND processed = 4 AND envelope ->> 'history' = 1 AND envelope ->> 'asked' < ?3",
+                )?;
+                let words = statement.query_map(params![device.as_str(), tenant.as_str(), ASKS_MAX], |row| {
+                    Ok(Word { chat: row.get(0)?, sender: row.get(1)?, wa_id: row.get(2)? })
+                })?;
+                Ok(words.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Notes that the phone is asked for these; returns those that are still missing.
+    pub async fn ask_history(&self, lease: &Lease, words: Vec<Word>) -> Result<Vec<Word>> {
+        let lease = lease.clone();
+        self.db
+            .write(move |tx| {
+                lease.check(tx)?;
+                let mut statement = tx.prepare_cached(
+                    "UPDATE messages_inbox SET envelope = json_set(envelope, '$.asked', envelope ->> 'asked' + 1) \
+                     WHERE device_id = ?1 AND chat = ?2 AND sender = ?3 AND wa_id = ?4 AND processed = 4",
+                )?;
+                let mut asked = Vec::with_capacity(words.len());
+                for word in words {
+                    if statement.execute(params![lease.device.as_str(), word.chat, word.sender, word.wa_id])? > 0 {
+                        asked.push(word);
+                    }
+                }
+                Ok(asked)
             })
             .await
     }
@@ -364,6 +436,18 @@ fn came_with(
         media::want_eager(tx, tenant, id, now)?;
     }
     Ok(())
+}
+
+impl InboxRow {
+    /// The id of the event that a message becomes. It follows from the row, so that a run that is repeated after a crash is
+    /// the same run, and the row is found again from the event.
+    pub fn event_id(&self, sender: &str, wa_id: &str) -> EventId {
+        event_id(self.received_at, self.seq, self.device.as_str(), &self.chat, sender, wa_id)
+    }
+}
+
+pub(super) fn event_id(received_at: UnixMs, seq: i64, device: &str, chat: &str, sender: &str, wa_id: &str) -> EventId {
+    EventId::derived(received_at, &[device, chat, sender, wa_id, &seq.to_string()])
 }
 
 impl Incoming {

@@ -206,7 +206,7 @@ impl Store {
     }
 
     /// Hides a file from everybody, for good; its bytes go next and its row after them. A file that a message waits to be
-    /// sent with is a conflict. Returns the bytes that the tenant stores less.
+    /// sent with, or that a template shows, is a conflict. Returns the bytes that the tenant stores less.
     pub async fn unlist_media(&self, tenant: &TenantId, id: &MediaId) -> Result<u64> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.db
@@ -215,12 +215,20 @@ impl Store {
                     .prepare_cached(
                         "SELECT 1 FROM messages_outbox WHERE status IN ('pending', 'queued', 'sending') \
                          AND device_id IN (SELECT id FROM devices WHERE tenant_id = ?1) \
-                         AND content ->> '$.media_id' = ?2 LIMIT 1",
+                         AND (content ->> '$.media_id' = ?2 OR content ->> '$.shown.media_id' = ?2) LIMIT 1",
                     )?
                     .query_row(params![tenant.as_str(), id.as_str()], |_| Ok(()))
                     .optional()?;
                 if awaited.is_some() {
                     return Err(StoreError::Conflict("a message that waits to be sent uses this media"));
+                }
+                let held = tx
+                    .prepare_cached("SELECT 1 FROM templates WHERE tenant_id = ?1 AND media_id = ?2 LIMIT 1")?
+                    .exists(params![tenant.as_str(), id.as_str()])?;
+                if held {
+                    return Err(StoreError::Conflict(
+                        "a template shows this media; change or delete the template first",
+                    ));
                 }
                 unlist(tx, &tenant, &id)?.ok_or(StoreError::NotFound)
             })
@@ -450,7 +458,7 @@ fn used(conn: &Connection, tenant: &TenantId) -> Result<MediaUse> {
     Ok(found.unwrap_or_default())
 }
 
-fn find(conn: &Connection, tenant: &TenantId, id: &MediaId) -> Result<Option<MediaRow>> {
+pub(super) fn find(conn: &Connection, tenant: &TenantId, id: &MediaId) -> Result<Option<MediaRow>> {
     let sql = format!("SELECT {COLUMNS} FROM media WHERE tenant_id = ?1 AND id = ?2 AND state <> 'unlisted'");
     conn.prepare_cached(&sql)?
         .query_row(params![tenant.as_str(), id.as_str()], |row| Ok(read(row)))
@@ -489,7 +497,7 @@ mod tests {
     use crate::domain::device::Observed;
     use crate::domain::event::{Dropped, Event, EventType};
     use crate::domain::secret::Secret;
-    use crate::store::{InboxRow, Lease, NewInboxRow, NewKey, Observation, StoreSettings};
+    use crate::store::{InboxRow, Lease, NewInboxRow, NewKey, NewTemplate, Observation, StoreSettings, TemplateMedia};
     use crate::telemetry::metrics::Metrics;
     use serde_json::{Value, json};
     use std::sync::Arc;
@@ -644,6 +652,36 @@ mod tests {
         world.store.clock().advance(Duration::from_secs(3 * 86_400));
         let old = world.store.unlist_old_media(Some(30 * 86_400_000), 10).await.expect("swept");
         assert_eq!(old.len(), 1, "kept for two days and not for thirty");
+    }
+
+    #[tokio::test]
+    async fn a_template_holds_its_file_beyond_its_time_and_the_time_begins_anew_when_it_lets_go() {
+        let world = World::new().await;
+        let id = MediaId::generate();
+        world.store.begin_media(&world.tenant, &world.lease.device, &id).await.expect("begun");
+        let facts = MediaFacts {
+            mime: "image/png".into(),
+            file_name: None,
+            size: 9,
+            sha256: [1; 32],
+            dimensions: Dimensions::default(),
+        };
+        world.store.keep_media(&world.tenant, &id, false, facts, 100).await.expect("kept");
+        let media = TemplateMedia { id: id.clone(), kind: MediaKind::Image, file_name: None };
+        let new = NewTemplate { name: "offer".into(), text: String::new(), media: Some(media) };
+        let template = world.store.create_template(&world.tenant, new, 10).await.expect("a template").id;
+        let day = Duration::from_secs(86_400);
+        let old = async || world.store.unlist_old_media(Some(30 * 86_400_000), 10).await.expect("swept").len();
+
+        world.store.clock().advance(31 * day);
+        assert_eq!(old().await, 0, "it is held");
+        assert!(matches!(world.store.unlist_media(&world.tenant, &id).await, Err(StoreError::Conflict(_))));
+        world.store.delete_template(&world.tenant, &template).await.expect("deleted");
+
+        world.store.clock().advance(29 * day);
+        assert_eq!(old().await, 0, "its time began anew");
+        world.store.clock().advance(2 * day);
+        assert_eq!(old().await, 1);
     }
 
     #[tokio::test]

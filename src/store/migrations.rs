@@ -12,6 +12,10 @@ const STEPS: &[(&str, &str)] = &[
     ("0006_chats", include_str!("../../migrations/0006_chats.sql")),
     ("0007_candidates", include_str!("../../migrations/0007_candidates.sql")),
     ("0008_keys", include_str!("../../migrations/0008_keys.sql")),
+    ("0009_labels", include_str!("../../migrations/0009_labels.sql")),
+    ("0010_template_media", include_str!("../../migrations/0010_template_media.sql")),
+    ("0011_depth", include_str!("../../migrations/0011_depth.sql")),
+    ("0012_lines", include_str!("../../migrations/0012_lines.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]

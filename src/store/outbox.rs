@@ -8,9 +8,10 @@ use crate::domain::aftermath::{Aftermath, PluginSend};
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
 use crate::domain::event::{Event, EventType};
-use crate::domain::ids::{DeviceId, MediaId, MessageId, TenantId};
+use crate::domain::ids::{DeviceId, EventId, MediaId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::outgoing::{Content, Status};
+use crate::domain::status_post::Audience;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
@@ -85,6 +86,14 @@ pub struct ReceiptNews {
 pub(super) const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
                        updated_at, sent_at, delivered_at, read_at, edited_at, deleted_at";
 
+const BY_EITHER_ID: &str = "WHERE tenant_id = ?1 AND device_id = ?2 AND (id = ?3 OR (device_id = ?2 AND wa_id = ?3))";
+
+/// The query of a message's status, for the test of its plan.
+#[cfg(test)]
+pub(super) fn queries() -> Vec<String> {
+    vec![format!("SELECT {COLUMNS} FROM messages_outbox {BY_EITHER_ID}")]
+}
+
 impl Store {
     /// Takes a message for sending. On disk when it returns. A repeat gets its first answer even when the device could
     /// not send any more.
@@ -143,16 +152,21 @@ impl Store {
         let (tenant, device, id) = (tenant.clone(), device.clone(), id.to_owned());
         self.db
             .read(move |conn| {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM messages_outbox \
-                     WHERE tenant_id = ?1 AND device_id = ?2 AND (id = ?3 OR wa_id = ?3)"
-                );
-                conn.prepare_cached(&sql)?
+                conn.prepare_cached(&format!("SELECT {COLUMNS} FROM messages_outbox {BY_EITHER_ID}"))?
                     .query_row(params![tenant.as_str(), device.as_str(), id], |row| Ok(read(row)))
                     .optional()?
                     .ok_or(StoreError::NotFound)?
             })
             .await
+    }
+
+    /// Whom a status post of this device was for, by WhatsApp's id of it; `None` for what is none, or not kept any more.
+    pub async fn status_audience(&self, tenant: &TenantId, device: &DeviceId, wa_id: &str) -> Result<Option<Audience>> {
+        match self.outgoing(tenant, device, wa_id).await {
+            Ok(OutboxRow { content: Content::Status(post), .. }) => Ok(Some(post.audience)),
+            Ok(_) | Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves messages on as receipts say; what has moved further already stays.
@@ -220,6 +234,7 @@ fn line(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Result
         from_me: true,
         sender: String::new(),
         outbox_id: Some(new.id.to_string()),
+        media_id: new.media.map(ToString::to_string),
         kind: new.kind.to_owned(),
         text,
         is_caption,
@@ -279,13 +294,15 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
         .query_row(params![tenant.as_str(), device.as_str(), wa_id], |row| Ok(read(row)))
         .optional()?;
     let Some(row) = row.transpose()? else { return Ok(false) };
-    if !row.status.moves_to(news.status) {
+    let moves = row.status.moves_to(news.status);
+    // Everybody who gets or sees a status post is told; of any other message, the first.
+    if !moves && !row.chat.is_status() {
         return Ok(true);
     }
-    let (column, type_) = match news.status {
-        Status::Read => ("read_at", EventType::ReceiptRead),
-        Status::Played => ("played_at", EventType::ReceiptPlayed),
-        _ => ("delivered_at", EventType::ReceiptDelivery),
+    let type_ = match news.status {
+        Status::Read => EventType::ReceiptRead,
+        Status::Played => EventType::ReceiptPlayed,
+        _ => EventType::ReceiptDelivery,
     };
     // Proof that a phone has it is proof that the server took it and that it was delivered. `sent_at` is set once, so what
     // follows from the former happens once, by whichever word comes first.
@@ -294,13 +311,36 @@ fn receipt(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, wa_id: &str, news:
         // What it held back may go.
         tx.wake_outbox(device);
     }
-    tx.prepare_cached(&format!(
-        "UPDATE messages_outbox SET status = ?2, {column} = ?3, updated_at = ?3, last_error = NULL, \
-         sent_at = coalesce(sent_at, ?3), delivered_at = coalesce(delivered_at, ?3) WHERE seq = ?1"
-    ))?
-    .execute(params![row.seq, news.status.as_str(), news.at])?;
-    if !row.content.is_about_another() {
-        append_change(tx, &row, type_, news.status, news.at, json!({ "by": news.by }))?;
+    if moves {
+        tx.prepare_cached(
+            "UPDATE messages_outbox SET status = ?2, updated_at = ?3, last_error = NULL, sent_at = coalesce(sent_at, ?3), \
+             delivered_at = coalesce(delivered_at, ?3), \
+             read_at = CASE WHEN ?2 IN ('read', 'played') THEN coalesce(read_at, ?3) ELSE read_at END, \
+             played_at = CASE WHEN ?2 = 'played' THEN ?3 ELSE played_at END WHERE seq = ?1",
+        )?
+        .execute(params![row.seq, news.status.as_str(), news.at])?;
+    }
+    if row.content.is_about_another() {
+        return Ok(true);
+    }
+    let by = json!({ "by": news.by });
+    if row.chat.is_status() {
+        let event = change(&row, type_, news.status, news.at, by);
+        let parts = [row.device.as_str(), type_.as_str(), wa_id, news.by.as_str()];
+        let id = EventId::derived(row.created_at, &parts);
+        events::append_once(tx, &Event { id, ..event })?;
+    } else {
+        // A receipt may overtake those before it: what it is proof of is told too, once.
+        let before = [
+            (Status::Delivered, EventType::ReceiptDelivery, row.delivered_at),
+            (Status::Read, EventType::ReceiptRead, row.read_at),
+        ];
+        for (status, type_, at) in before {
+            if at.is_none() && status != news.status && status.moves_to(news.status) {
+                append_change(tx, &row, type_, status, news.at, by.clone())?;
+            }
+        }
+        append_change(tx, &row, type_, news.status, news.at, by)?;
     }
     Ok(true)
 }
@@ -355,6 +395,10 @@ pub(super) fn append_change(
     if !row.content.is_message() {
         return Ok(());
     }
+    events::append(tx, &change(row, type_, status, at, extra))
+}
+
+fn change(row: &OutboxRow, type_: EventType, status: Status, at: UnixMs, extra: serde_json::Value) -> Event {
     let mut data = json!({
         "id": row.id,
         "waMessageId": row.wa_id,
@@ -366,7 +410,7 @@ pub(super) fn append_change(
     if let (Some(data), serde_json::Value::Object(extra)) = (data.as_object_mut(), extra) {
         data.extend(extra);
     }
-    events::append(tx, &Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data))
+    Event::new(row.tenant.clone(), Some(row.device.clone()), type_, at, data)
 }
 
 pub(super) fn read(row: &Row<'_>) -> Result<OutboxRow> {
@@ -376,7 +420,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<OutboxRow> {
         id: MessageId::parse(&row.get::<_, String>(1)?).map_err(|_| CORRUPT)?,
         tenant: TenantId::parse(&row.get::<_, String>(2)?).map_err(|_| CORRUPT)?,
         device: DeviceId::parse(&row.get::<_, String>(3)?).map_err(|_| CORRUPT)?,
-        chat: ChatId::parse(&row.get::<_, String>(4)?).map_err(|_| CORRUPT)?,
+        chat: ChatId::stored(&row.get::<_, String>(4)?).map_err(|_| CORRUPT)?,
         wa_id: row.get(5)?,
         content: serde_json::from_str(&row.get::<_, String>(6)?).map_err(|_| CORRUPT)?,
         status: Status::parse(&row.get::<_, String>(7)?).ok_or(CORRUPT)?,
@@ -396,6 +440,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<OutboxRow> {
 mod tests {
     use super::*;
     use crate::domain::outgoing::Step;
+    use crate::domain::status_post::StatusPost;
     use crate::store::Ended;
     use crate::store::world::World;
 
@@ -415,7 +460,7 @@ mod tests {
         }
 
         async fn settled(&self, id: &MessageId, step: Step) {
-            let settled = Ended::Settled { id: id.clone(), step, random: 0.5 };
+            let settled = Ended::Settled { id: id.clone(), attempt: 1, step, random: 0.5 };
             self.store.turn_outbox(&self.lease, vec![settled], 0).await.expect("settled");
         }
 
@@ -457,6 +502,43 @@ mod tests {
         assert_eq!(world.told(&id).await, ["message.sent", "receipt.delivery"]);
         let row = world.outgoing("3EB0AA").await;
         assert_eq!((row.status, row.sent_at), (Status::Delivered, Some(5_000)));
+    }
+
+    #[tokio::test]
+    async fn everybody_who_sees_a_status_post_is_told_once_and_the_post_moves_with_the_first() {
+        let world = World::new().await;
+        let audience = Audience { people: vec![ChatId::parse(CHAT).expect("a chat")], named: true };
+        let post = StatusPost { shown: Box::new(text("hi")), background: None, font: None, audience };
+        let id = world.accepted_in(ChatId::status(), "3EB0AA", Content::Status(post.clone())).await;
+        world.store.turn_outbox(&world.lease, Vec::new(), 10).await.expect("claimed");
+        world.settled(&id, Step::Sent).await;
+
+        for (by, at) in [("1@lid", 5_000), ("2@lid", 6_000), ("1@lid", 7_000)] {
+            let news = ReceiptNews { wa_ids: vec!["3EB0AA".into()], status: Status::Read, at, by: by.into() };
+            world.store.apply_receipts(&world.tenant, &world.lease.device, vec![news]).await.expect("applied");
+        }
+
+        assert_eq!(world.told(&id).await, ["message.sent", "receipt.read", "receipt.read"]);
+        let row = world.outgoing("3EB0AA").await;
+        assert_eq!((row.status, row.read_at, row.chat.is_status()), (Status::Read, Some(5_000), true));
+        assert_eq!(row.content, Content::Status(post.clone()));
+        let audience = world.store.status_audience(&world.tenant, &world.lease.device, "3EB0AA").await;
+        assert_eq!(audience.expect("read"), Some(post.audience));
+    }
+
+    #[tokio::test]
+    async fn a_receipt_that_overtakes_others_tells_them_too_and_once() {
+        let world = World::new().await;
+        let id = world.tried("3EB0AA", text("hi"), Step::Sent).await;
+        let by = CHAT.to_owned();
+        let played = ReceiptNews { wa_ids: vec!["3EB0AA".into()], status: Status::Played, at: 5_000, by };
+
+        world.store.apply_receipts(&world.tenant, &world.lease.device, vec![played]).await.expect("applied");
+        world.delivered("3EB0AA").await;
+
+        assert_eq!(world.told(&id).await, ["message.sent", "receipt.delivery", "receipt.read", "receipt.played"]);
+        let row = world.outgoing("3EB0AA").await;
+        assert_eq!((row.status, row.delivered_at, row.read_at), (Status::Played, Some(5_000), Some(5_000)));
     }
 
     #[tokio::test]

@@ -23,12 +23,14 @@ pub enum Ended {
     /// It was tried.
     Settled {
         id: MessageId,
+        /// Its `attempts` when it was claimed: who claimed it again since has the say, unless WhatsApp took it.
+        attempt: u32,
         step: Step,
         /// 0.0..1.0, spreads the retry.
         random: f64,
     },
     /// It was not tried, and the attempt does not count.
-    PutBack { id: MessageId },
+    PutBack { id: MessageId, attempt: u32 },
 }
 
 /// What a turn came to.
@@ -69,8 +71,10 @@ impl Store {
                 lease.check(tx)?;
                 for one in &ended {
                     match one {
-                        Ended::Settled { id, step, random } => settle(tx, &lease.device, id, step, *random, now)?,
-                        Ended::PutBack { id } => put_back(tx, &lease.device, id, now)?,
+                        Ended::Settled { id, attempt, step, random } => {
+                            settle(tx, &lease.device, (id, *attempt), step, *random, now)?;
+                        }
+                        Ended::PutBack { id, attempt } => put_back(tx, &lease.device, (id, *attempt), now)?,
                     }
                 }
                 if room == 0 {
@@ -114,10 +118,10 @@ fn readable(tx: &Tx<'_>, seq: i64, row: Result<OutboxRow>, now: UnixMs) -> Resul
     }
 }
 
-fn put_back(tx: &Tx<'_>, device: &DeviceId, id: &MessageId, now: UnixMs) -> Result<()> {
+fn put_back(tx: &Tx<'_>, device: &DeviceId, (id, attempt): (&MessageId, u32), now: UnixMs) -> Result<()> {
     let sql = "UPDATE messages_outbox SET status = 'queued', attempts = attempts - 1, updated_at = ?3 \
-               WHERE device_id = ?1 AND id = ?2 AND status = 'sending'";
-    tx.prepare_cached(sql)?.execute(params![device.as_str(), id.as_str(), now])?;
+               WHERE device_id = ?1 AND id = ?2 AND status = 'sending' AND attempts = ?4";
+    tx.prepare_cached(sql)?.execute(params![device.as_str(), id.as_str(), now, attempt])?;
     Ok(())
 }
 
@@ -155,7 +159,14 @@ fn next_at(conn: &Connection, device: &DeviceId, now: UnixMs) -> Result<Option<U
     Ok(conn.prepare_cached(&sql)?.query_row(params![device.as_str(), now], |row| row.get(0))?)
 }
 
-fn settle(tx: &Tx<'_>, device: &DeviceId, id: &MessageId, step: &Step, random: f64, now: UnixMs) -> Result<()> {
+fn settle(
+    tx: &Tx<'_>,
+    device: &DeviceId,
+    (id, attempt): (&MessageId, u32),
+    step: &Step,
+    random: f64,
+    now: UnixMs,
+) -> Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM messages_outbox WHERE device_id = ?1 AND id = ?2");
     let row = tx
         .prepare_cached(&sql)?
@@ -170,7 +181,7 @@ fn settle(tx: &Tx<'_>, device: &DeviceId, id: &MessageId, step: &Step, random: f
         Step::Retry { .. } => Status::Queued,
     };
     // A receipt may have overtaken the acknowledgement: the message stays where it is, and what follows is done.
-    if !row.status.moves_to(to) {
+    if !row.status.moves_to(to) || (row.attempts != attempt && to != Status::Sent) {
         return Ok(());
     }
     let (error, next_at) = match step {
@@ -218,7 +229,11 @@ mod tests {
     }
 
     fn settled(id: &MessageId, step: Step) -> Ended {
-        Ended::Settled { id: id.clone(), step, random: 0.5 }
+        Ended::Settled { id: id.clone(), attempt: 1, step, random: 0.5 }
+    }
+
+    fn lost() -> Step {
+        Step::Retry { failures: 1, reason: "the connection was lost".into() }
     }
 
     #[tokio::test]
@@ -256,15 +271,31 @@ mod tests {
         let first = world.text(ANI, "3EB0A1").await;
         let second = world.text(ANI, "3EB0A2").await;
         assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
-        let retry = Step::Retry { failures: 1, reason: "the connection was lost".into() };
 
-        let (claimed, turn) = world.turn(vec![settled(&first, retry), Ended::PutBack { id: second }], 8).await;
+        let (claimed, turn) =
+            world.turn(vec![settled(&first, lost()), Ended::PutBack { id: second, attempt: 1 }], 8).await;
 
         assert!(claimed.is_empty(), "{claimed:?}");
         let next_at = turn.next_at.expect("the retry has its time");
         assert!(next_at > world.store.clock().now_ms(), "a time that is over would be asked for again and again");
         world.store.clock().set(next_at);
         assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+    }
+
+    #[tokio::test]
+    async fn the_lane_of_an_earlier_connection_has_no_say_in_what_was_claimed_again() {
+        let world = World::new().await;
+        let (first, second) = (world.text(ANI, "3EB0A1").await, world.text(ANI, "3EB0A2").await);
+        world.turn(Vec::new(), 8).await;
+        world.store.requeue_claimed(&world.lease).await.expect("taken back");
+        assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+
+        let late = vec![settled(&first, lost()), Ended::PutBack { id: second, attempt: 1 }];
+        assert!(world.turn(late, 8).await.0.is_empty(), "both are in hand");
+
+        world.turn(vec![settled(&first, Step::Sent)], 0).await;
+        let row = world.store.outgoing(&world.tenant, &world.lease.device, "3EB0A1").await.expect("a row");
+        assert_eq!(row.status, Status::Sent, "that WhatsApp took it is true whoever says it");
     }
 
     #[tokio::test]

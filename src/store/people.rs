@@ -20,9 +20,27 @@ pub struct ContactRow {
     pub first_name: Option<String>,
     /// As they call themselves.
     pub push_name: Option<String>,
+    /// Whether their status posts are muted.
+    pub status_muted: bool,
 }
 
 impl Store {
+    /// Those of the account's address book, in the order of their addresses.
+    pub async fn address_book(&self, tenant: &TenantId, device: &DeviceId, limit: usize) -> Result<Vec<String>> {
+        let (tenant, device) = (tenant.clone(), device.clone());
+        self.db
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT jid FROM contacts WHERE tenant_id = ?1 AND device_id = ?2 AND name IS NOT NULL \
+                     ORDER BY jid LIMIT ?3",
+                )?;
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let rows = statement.query_map(params![tenant.as_str(), device.as_str(), limit], |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
     /// People with a name, behind this `jid` in the order of theirs.
     pub async fn contacts(
         &self,
@@ -35,7 +53,7 @@ impl Store {
         self.db
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT jid, lid, name, first_name, push_name FROM contacts \
+                    "SELECT jid, lid, name, first_name, push_name, status_muted FROM contacts \
                      WHERE tenant_id = ?1 AND device_id = ?2 AND jid > ?3 ORDER BY jid LIMIT ?4",
                 )?;
                 let rows = statement.query_map(params![tenant.as_str(), device.as_str(), after, limit], |row| {
@@ -45,6 +63,7 @@ impl Store {
                         name: row.get(2)?,
                         first_name: row.get(3)?,
                         push_name: row.get(4)?,
+                        status_muted: row.get(5)?,
                     })
                 })?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -137,12 +156,14 @@ impl Scope<'_> {
         let moved = self
             .tx
             .prepare_cached(
-                "INSERT INTO contacts (device_id, jid, tenant_id, lid, name, first_name, push_name, updated_at) \
-                 SELECT device_id, ?3, tenant_id, ?2, name, first_name, push_name, ?4 FROM contacts \
+                "INSERT INTO contacts (device_id, jid, tenant_id, lid, name, first_name, push_name, status_muted, \
+                 updated_at) \
+                 SELECT device_id, ?3, tenant_id, ?2, name, first_name, push_name, status_muted, ?4 FROM contacts \
                  WHERE device_id = ?1 AND jid = ?2 \
                  ON CONFLICT (device_id, jid) DO UPDATE SET name = coalesce(contacts.name, excluded.name), \
                  first_name = coalesce(contacts.first_name, excluded.first_name), \
-                 push_name = coalesce(contacts.push_name, excluded.push_name)",
+                 push_name = coalesce(contacts.push_name, excluded.push_name), \
+                 status_muted = max(contacts.status_muted, excluded.status_muted)",
             )?
             .execute(params![device, lid, phone, self.now])?;
         self.tx
@@ -211,6 +232,25 @@ impl Scope<'_> {
             self.tell_contact(&jid, json!({ "name": name }), &["name", name.unwrap_or_default()], at)?;
         }
         Ok(())
+    }
+
+    /// Whether somebody's status posts are muted on the account's devices.
+    pub(super) fn status_muted(&self, address: &str, muted: bool, at: UnixMs, is_news: bool) -> Result<()> {
+        let jid = self.canonical(address)?;
+        let changed = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO contacts (device_id, jid, tenant_id, lid, status_muted, updated_at) \
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?5 = 1 \
+                 OR EXISTS (SELECT 1 FROM contacts WHERE device_id = ?1 AND jid = ?2) \
+                 ON CONFLICT (device_id, jid) DO UPDATE SET status_muted = excluded.status_muted, \
+                 updated_at = excluded.updated_at WHERE status_muted <> excluded.status_muted",
+            )?
+            .execute(params![self.device.as_str(), jid, self.tenant.as_str(), self.lid_of(&jid)?, muted, self.now])?;
+        if changed == 0 || !is_news {
+            return Ok(());
+        }
+        self.tell_contact(&jid, json!({ "statusMuted": muted }), &["statusMuted", &muted.to_string()], at)
     }
 
     fn tell_contact(&self, jid: &str, changes: Value, parts: &[&str], at: UnixMs) -> Result<()> {

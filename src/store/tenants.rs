@@ -245,7 +245,7 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
         "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
         params![id.as_str(), now],
     )?;
-    tx.wake(Topic::Tenants);
+    tx.wake(Topic::Deleted);
     tx.wake_log(id);
     Ok(())
 }

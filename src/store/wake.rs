@@ -15,8 +15,8 @@ pub enum Topic {
     Devices,
     Plugins,
     Media,
-    /// A tenant is gone, and what it stored is to go.
-    Tenants,
+    /// A tenant or a device is gone, and what it stored is to go.
+    Deleted,
 }
 
 const TOPICS: usize = 6;

@@ -35,6 +35,8 @@ pub struct WebhookRow {
     pub schedule: Schedule,
     pub order: Order,
     pub filter: Filter,
+    /// Whether deliveries carry the message in the protocol's own form too.
+    pub raw: bool,
     /// Since when its attempts fail.
     pub failing_since: Option<UnixMs>,
     pub created_at: UnixMs,
@@ -60,13 +62,15 @@ pub struct WebhookSpec {
     pub schedule: Schedule,
     pub order: Order,
     pub filter: Filter,
+    /// Whether deliveries carry the message in the protocol's own form too.
+    pub raw: bool,
 }
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "a webhook row" };
 pub(super) const COLUMNS: &str = "id, tenant_id, managed_by, name, url, events, enabled, disabled_reason, secret, \
                                   headers, retry_count, timeout_ms, device_ids, created_at, updated_at, format, slug, \
                                   shared_token, previous_secret, previous_secret_until, schedule, ordering, \
-                                  failing_since, filter";
+                                  failing_since, filter, raw";
 
 pub(super) struct Sealed {
     secret: Vec<u8>,
@@ -228,6 +232,7 @@ impl Store {
             order: Order::parse(&row.get::<_, String>(21)?).map_err(|_| CORRUPT)?,
             failing_since: row.get(22)?,
             filter: filter(row.get(23)?)?,
+            raw: row.get(24)?,
             id,
         })
     }
@@ -272,7 +277,7 @@ pub(super) fn write_spec(
     let changed = tx.execute(
         "UPDATE webhooks SET name = ?3, url = ?4, events = ?5, enabled = ?6, secret = ?7, headers = ?8, \
          retry_count = ?9, timeout_ms = ?10, device_ids = ?11, updated_at = ?12, format = ?13, \
-         shared_token = ?14, schedule = ?15, ordering = ?16, filter = ?17, \
+         shared_token = ?14, schedule = ?15, ordering = ?16, filter = ?17, raw = ?18, \
          disabled_reason = CASE WHEN ?6 THEN NULL ELSE disabled_reason END \
          WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
         params![
@@ -292,7 +297,8 @@ pub(super) fn write_spec(
             sealed.shared_token,
             spec.schedule.as_str(),
             spec.order.as_str(),
-            sealed.filter
+            sealed.filter,
+            spec.raw
         ],
     )?;
     if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }

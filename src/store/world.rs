@@ -52,8 +52,11 @@ impl World {
 
     /// A message that was taken for sending.
     pub(super) async fn accepted(&self, chat: &str, wa_id: &str, content: Content) -> MessageId {
+        self.accepted_in(ChatId::parse(chat).expect("a chat"), wa_id, content).await
+    }
+
+    pub(super) async fn accepted_in(&self, chat: ChatId, wa_id: &str, content: Content) -> MessageId {
         let id = MessageId::generate();
-        let chat = ChatId::parse(chat).expect("a chat");
         let aftermath = Aftermath::default();
         let new = NewMessage { id: id.clone(), chat, wa_id: wa_id.into(), content, idempotency: None, aftermath };
         let taken = self.store.accept_message(&self.tenant, &self.lease.device, new, true).await;

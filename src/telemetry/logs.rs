@@ -1,11 +1,12 @@
-//! Log lines: one event a line on standard error, for people or as JSON, and in a file a day if the operator wants one;
-//! without secrets.
+//! Log lines: one event a line, for people on standard error or as JSON on standard output, and in a file a day if the operator
+//! wants one; without secrets.
 //!
 //! Every line passes the redaction by form; fields with a secret's name never reach it. Lines of the client library
 //! come through the `log` crate and are kept to warnings unless RUST_LOG asks for more.
 
 use super::log_files::DailyFiles;
 use super::redact::{MASK, is_secret_field, redact};
+use super::sentry::Reports;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use tracing::{Event, Subscriber};
 use tracing_log::NormalizeEvent as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -44,18 +46,23 @@ impl Default for LogSettings {
     }
 }
 
-/// Starts logging for the process; RUST_LOG wins over the level when it is set. Fails when the folder cannot be written.
-pub fn start(settings: &LogSettings) -> std::io::Result<()> {
+/// Starts logging for the process; RUST_LOG wins over the level when it is set. Errors go to `reports` as well. Fails when the
+/// folder cannot be written.
+pub fn start(settings: &LogSettings, reports: Option<Reports>) -> std::io::Result<()> {
     let files = match &settings.folder {
         Some(folder) => Some(Arc::new(DailyFiles::open(folder, settings.keep_days, today(&settings.zone))?)),
         None => None,
     };
     let fallback = || EnvFilter::new(format!("warn,rijan={}", settings.level));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| fallback());
+    let writer = match settings.format {
+        Format::Text => BoxMakeWriter::new(std::io::stderr),
+        Format::Json => BoxMakeWriter::new(std::io::stdout),
+    };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .event_format(Lines { format: settings.format, zone: settings.zone.clone(), files })
+        .with_writer(writer)
+        .event_format(Lines { format: settings.format, zone: settings.zone.clone(), files, reports })
         .finish();
     // Fails when a test started logging before; the first one stands.
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -71,6 +78,7 @@ struct Lines {
     format: Format,
     zone: TimeZone,
     files: Option<Arc<DailyFiles>>,
+    reports: Option<Reports>,
 }
 
 #[derive(Default)]
@@ -138,6 +146,9 @@ where
         let now = Timestamp::now().to_zoned_datetime(self.zone.clone());
         if let Some(files) = &self.files {
             files.write(now.date(), &file_line(&now, *meta.level(), &fields));
+        }
+        if let (Some(reports), tracing::Level::ERROR) = (&self.reports, *meta.level()) {
+            reports.error(meta.target(), &fields.message, &fields.rest);
         }
         match self.format {
             Format::Text => {
@@ -209,7 +220,7 @@ mod tests {
 
     fn logged(format: Format, log: impl FnOnce()) -> String {
         let written = Written::default();
-        let lines = Lines { format, zone: TimeZone::UTC, files: None };
+        let lines = Lines { format, zone: TimeZone::UTC, files: None, reports: None };
         let subscriber = tracing_subscriber::fmt().with_writer(written.clone()).event_format(lines).finish();
         tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(written.0.lock().expect("no panic holds it").clone()).expect("UTF-8")

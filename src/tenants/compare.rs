@@ -341,6 +341,7 @@ impl<'a> Comparison<'a> {
                 schedule: webhook.schedule,
                 order: webhook.order,
                 filter: webhook.filter.clone(),
+                raw: webhook.raw,
             },
         };
         let slug = webhook.slug.as_str();
@@ -382,6 +383,7 @@ impl<'a> Comparison<'a> {
         fields.value("schedule", row.schedule.as_str(), spec.schedule.as_str());
         fields.value("ordering", row.order.as_str(), spec.order.as_str());
         fields.value("filter", json!(row.filter), json!(spec.filter));
+        fields.value("raw", row.raw, spec.raw);
         // One that the gateway switched off stays off until somebody asks or changes it: a receiver that says 410 would
         // otherwise be asked again at every start.
         let switched_off = !row.enabled && row.disabled_reason.is_some();
@@ -479,6 +481,7 @@ fn limits(limits: &Allowance) -> Value {
         "reaction_per_minute": allowed(limits.reaction_per_minute),
         "poll_per_minute": allowed(limits.poll_per_minute),
         "forward_per_minute": allowed(limits.forward_per_minute),
+        "status_per_minute": allowed(limits.status_per_minute),
         "groups_per_minute": allowed(limits.groups_per_minute),
         "streams": allowed(limits.streams),
         "events_keep_days": allowed(limits.events_keep_days),
@@ -554,6 +557,7 @@ mod tests {
             schedule: hook.schedule,
             order: hook.order,
             filter: hook.filter.clone(),
+            raw: hook.raw,
             failing_since: None,
             created_at: 0,
             updated_at: 0,

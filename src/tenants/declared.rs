@@ -72,6 +72,7 @@ pub(super) struct Webhook {
     pub(super) schedule: Schedule,
     pub(super) order: Order,
     pub(super) filter: Filter,
+    pub(super) raw: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +104,7 @@ pub(super) enum Origin {
 
 const TENANT: [&str; 8] = ["name", "slug", "suspended", "devices", "webhooks", "plugins", "limits", "media"];
 const MEDIA: [&str; 2] = ["received", "keep_days"];
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 13] = [
     "requests",
     "requests_window_s",
     "text_per_minute",
@@ -113,12 +114,13 @@ const LIMITS: [&str; 12] = [
     "reaction_per_minute",
     "poll_per_minute",
     "forward_per_minute",
+    "status_per_minute",
     "groups_per_minute",
     "streams",
     "events_keep_days",
 ];
 const DEVICE: [&str; 2] = ["slug", "label"];
-const WEBHOOK: [&str; 19] = [
+const WEBHOOK: [&str; 20] = [
     "slug",
     "name",
     "url",
@@ -138,6 +140,7 @@ const WEBHOOK: [&str; 19] = [
     "schedule",
     "ordering",
     "filter",
+    "raw",
 ];
 const FILTER: [&str; 4] = ["chats", "types", "from_me", "is_group"];
 const PLUGIN: [&str; 15] = [
@@ -247,6 +250,7 @@ fn limits(root: &Section<'_>) -> Allowance {
         reaction_per_minute: limits.allowed("reaction_per_minute", 1..=REQUESTS_MAX),
         poll_per_minute: limits.allowed("poll_per_minute", 1..=REQUESTS_MAX),
         forward_per_minute: limits.allowed("forward_per_minute", 1..=REQUESTS_MAX),
+        status_per_minute: limits.allowed("status_per_minute", 1..=REQUESTS_MAX),
         groups_per_minute: limits.allowed("groups_per_minute", 1..=REQUESTS_MAX),
         streams: limits.allowed("streams", 1..=STREAMS_MAX),
         events_keep_days: limits.allowed("events_keep_days", 1..=KEEP_DAYS_MAX),
@@ -324,6 +328,7 @@ fn webhook(section: &Section<'_>, devices: &[Option<PluginName>], egress: &Egres
     let filter = section.section("filter", &FILTER).map(|inner| filter(&inner)).unwrap_or_default();
     let name = section.text("name", 1..=NAME_CHARS_MAX);
     let enabled = section.flag("enabled", true);
+    let raw = section.flag("raw", false);
     let retry_count = section.whole("retry_count", 1..=ATTEMPTS_MAX).unwrap_or(ATTEMPTS_DEFAULT);
     let timeout_ms = section.whole("timeout_ms", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).unwrap_or(TIMEOUT_MS_DEFAULT);
     Some(Webhook {
@@ -342,6 +347,7 @@ fn webhook(section: &Section<'_>, devices: &[Option<PluginName>], egress: &Egres
         schedule,
         order,
         filter,
+        raw,
     })
 }
 

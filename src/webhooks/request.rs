@@ -6,6 +6,7 @@ use crate::domain::delivery::{Form, Outcome};
 use crate::domain::secret::Secret;
 use crate::egress::{Answer, EgressError, InvalidTarget, Request};
 use crate::store::{DueDelivery, WebhookRow};
+use crate::whatsapp::raw;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::json;
@@ -19,13 +20,17 @@ const TOKEN_PARAMETER: &str = "token";
 /// Our own form is made from the event's row, which never changes: every attempt sends the same bytes.
 pub(super) fn own_form(delivery: &DueDelivery) -> Bytes {
     let event = &delivery.event;
+    let mut data = event.data.clone();
+    if let Some(message) = &delivery.raw {
+        raw::show(&mut data, message);
+    }
     let body = json!({
         "id": event.id,
         "eventType": event.type_,
         "tenantId": event.tenant,
         "deviceId": event.device,
         "timestamp": event.at / 1000,
-        "data": event.data,
+        "data": data,
     });
     Bytes::from(body.to_string())
 }

@@ -27,7 +27,7 @@ pub fn generate_secret() -> Secret {
 }
 
 pub fn validate_secret(secret: &str) -> Result<(), InvalidSecret> {
-    if !(SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&secret.len()) {
+    if !(SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&secret.chars().count()) {
         return Err(InvalidSecret::Length);
     }
     match secret.strip_prefix(STANDARD_PREFIX) {
@@ -99,5 +99,7 @@ mod tests {
         assert_eq!(validate_secret("short"), Err(InvalidSecret::Length));
         assert_eq!(validate_secret("whsec_not base64 at all"), Err(InvalidSecret::Base64));
         assert_eq!(validate_secret(generate_secret().expose()), Ok(()));
+        assert_eq!(validate_secret(&"é".repeat(15)), Err(InvalidSecret::Length), "characters count, not bytes");
+        assert_eq!(validate_secret(&"é".repeat(256)), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! What the account's devices tell each other of its chats and contacts, through WhatsApp's app state.
 
 use crate::domain::chat::{Change, ChatChange, MUTED_FOR_GOOD};
+use crate::domain::label::{LabelChange, LabelEdit};
 use wacore::types::events::Event;
 use wacore_binary::Jid;
 
@@ -51,8 +52,31 @@ pub(super) fn change(told: &Event) -> Option<ChatChange> {
             let change = Change::Named { name, first_name };
             of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
         }
+        Event::LabelAssociationUpdate(update) => {
+            let on = update.action.labeled.unwrap_or(false);
+            let change = Change::Labeled { label: update.label_id.clone(), on };
+            of(&update.chat_jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
+        }
+        Event::UserStatusMuteUpdate(update) => {
+            let at = update.timestamp.timestamp_millis();
+            of(&update.jid, at, update.from_full_sync, Change::StatusMuted(update.muted))
+        }
         _ => None,
     }
+}
+
+/// What became of a label; `None` for everything else.
+pub(super) fn label(told: &Event) -> Option<LabelChange> {
+    let Event::LabelEditUpdate(update) = told else { return None };
+    let action = &update.action;
+    let edit = match (action.deleted, &action.name) {
+        (Some(true), _) => LabelEdit::Deleted,
+        (_, Some(name)) => {
+            LabelEdit::Named { name: name.clone(), color: action.color, at: update.timestamp.timestamp_millis() }
+        }
+        (_, None) => return None,
+    };
+    Some(LabelChange { id: update.label_id.clone(), edit })
 }
 
 /// WhatsApp writes the end in milliseconds, and -1 or nothing for good.

@@ -3,8 +3,8 @@
 use super::account::watch_again;
 use super::backend::Backend;
 use super::device::{Control, Environment};
-use super::events::{Signal, SignalQueue};
-use super::history::Historian;
+use super::events::{Signal, SignalQueue, must_last};
+use super::history::{Historian, Reading};
 use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::media::Files;
@@ -12,6 +12,7 @@ use super::missing::{Missing, Received};
 use super::news;
 use super::outgoing::{Acks, Sender};
 use super::ratchet::{Ratchet, SettledTransports};
+use super::unwritten::Unwritten;
 use super::{PairingCode, QrCode, Vitals};
 use crate::domain::chat::ChatChange;
 use crate::domain::clock::UnixMs;
@@ -19,7 +20,8 @@ use crate::domain::device::{Ended, Observed};
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::EventId;
 use crate::domain::jid::PhoneNumber;
-use crate::store::{Lease, Link, Observation, ReceiptNews, StoreError};
+use crate::domain::label::LabelChange;
+use crate::store::{Lease, Link, Observation, ReceiptNews, StoreError, Word};
 use futures_util::future::OptionFuture;
 use std::future::Future;
 use std::pin::Pin;
@@ -44,7 +46,7 @@ const LID_CACHE_MAX: u64 = 10_000;
 const RECEIPTS_PER_WRITE_MAX: usize = 256;
 /// Events of one transaction, of what is news and no message.
 const NEWS_PER_WRITE_MAX: usize = 256;
-/// Changes of chats of one transaction.
+/// Changes of chats, or of labels, of one transaction.
 const CHANGES_PER_WRITE_MAX: usize = 256;
 /// How a phone names this device in its list of linked devices.
 const DEVICE_NAME: &str = "Rijan";
@@ -102,10 +104,12 @@ struct Connection<'a> {
     signals: mpsc::Receiver<Signal>,
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
+    unwritten: Arc<Unwritten>,
     hook: Hook,
-    historian: Historian,
     linked: bool,
     connected: bool,
+    /// Words of files of history that earlier connections did not read to their end.
+    unread: Vec<Word>,
     /// A signal that was read too early.
     put_back: Option<Signal>,
 }
@@ -120,7 +124,9 @@ impl<'a> Connection<'a> {
         let tap = env.settings.protocol_tap.then(|| (control.tap.clone(), env.store.clock().clone()));
         let acks = Arc::new(Acks::default());
         let ratchet = Arc::new(Ratchet::default());
-        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone(), tap);
+        let (unwritten, reading) = (Arc::new(Unwritten::default()), Arc::new(Reading::default()));
+        let historian = Historian::start(env.store.clone(), env.tenant.clone(), lease.clone(), reading.clone());
+        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone(), unwritten.clone(), historian, tap);
         let hook = Hook {
             store: env.store.clone(),
             tenant: env.tenant.clone(),
@@ -136,13 +142,16 @@ impl<'a> Connection<'a> {
             lease: lease.clone(),
             signals: queue.clone(),
         };
+        let unread = env.store.unread_history(&env.tenant, lease).await;
+        let unread = unread.map_err(|error| format!("what was not read of history is not known: {error}"))?;
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
         let mut builder = Bot::builder()
-            .with_backend_arc(Arc::new(Backend::new(records, received, ratchet.clone())))
+            .with_backend_arc(Arc::new(Backend::new(records, received, ratchet.clone(), reading.clone())))
             .with_transport_factory(SettledTransports {
                 factory: transport(simulator.as_ref()),
                 ratchet: ratchet.clone(),
+                unwritten: unwritten.clone(),
             })
             .with_http_client(http)
             .with_version(env.settings.version)
@@ -156,6 +165,7 @@ impl<'a> Connection<'a> {
         let bot = builder.build().await.map_err(|error| format!("the client could not be built: {error}"))?;
         let client = bot.client();
         ratchet.serve(&client);
+        reading.serve(&client);
         let stanzas = client.acquire_raw_node_forwarding();
         // While pairing, the server restarts the stream once and the client follows by itself. Afterwards every end
         // of a connection is ours to decide about.
@@ -171,10 +181,11 @@ impl<'a> Connection<'a> {
             signals,
             acks,
             ratchet,
+            unwritten,
             hook,
-            historian: Historian::start(env.store.clone(), env.tenant.clone(), lease.clone()),
             linked,
             connected: false,
+            unread,
             put_back: None,
         })
     }
@@ -276,11 +287,14 @@ impl<'a> Connection<'a> {
             }
             Signal::Connected => self.on_connected().await,
             Signal::Receipt(first) => self.on_receipts(first).await,
-            Signal::News(first) => self.on_news(first).await,
+            Signal::News(first) => return self.on_news(first).await,
             Signal::Chat(first) => self.on_chats(first).await,
-            Signal::History(file) => self.historian.put(file),
-            Signal::Undecryptable { chat, sender, id, at } => self.on_undecryptable(chat, sender, id, at).await,
-            Signal::Recovered(messages) => self.on_recovered(messages).await,
+            Signal::Label(first) => self.on_labels(first).await,
+            Signal::Posts(posts) => self.on_posts(posts).await,
+            Signal::Undecryptable { chat, sender, id, at } => {
+                return self.on_undecryptable(chat, sender, id, at).await;
+            }
+            Signal::Recovered(messages) => return self.on_recovered(messages).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
             // The restart that ends a pairing looks like a loss; the client is on its way back by itself.
@@ -344,6 +358,17 @@ impl<'a> Connection<'a> {
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
+        // WhatsApp may have heard that these came, and delivers them no more.
+        match self.env.store.ask_history(self.lease, std::mem::take(&mut self.unread)).await {
+            Ok(words) => {
+                for Word { chat, sender, wa_id: id } in words {
+                    if let (Ok(chat), Ok(sender)) = (chat.parse(), sender.parse()) {
+                        self.on_missing(Missing { chat, sender, id, between_devices: true }).await;
+                    }
+                }
+            }
+            Err(error) => self.report(Err(error)),
+        }
         let watched = self.control.memory.watched();
         if !watched.is_empty() {
             // Off this loop, which must hear what it asks for.
@@ -352,7 +377,7 @@ impl<'a> Connection<'a> {
     }
 
     /// News comes in runs too, as when a phone that was away sees its groups again.
-    async fn on_news(&mut self, first: Arc<wacore::types::events::Event>) {
+    async fn on_news(&mut self, first: Arc<wacore::types::events::Event>) -> Option<Ended> {
         let reporter = news::Reporter {
             client: &self.client,
             memory: &self.control.memory,
@@ -361,9 +386,13 @@ impl<'a> Connection<'a> {
             now: self.env.store.clock().now_ms(),
         };
         let mut events: Vec<Event> = reporter.events(&first).await.into_iter().collect();
+        let mut told = u64::from(news::must_last(&first));
         while events.len() < NEWS_PER_WRITE_MAX {
             match self.signals.try_recv() {
-                Ok(Signal::News(next)) => events.extend(reporter.events(&next).await),
+                Ok(Signal::News(next)) => {
+                    told += u64::from(news::must_last(&next));
+                    events.extend(reporter.events(&next).await);
+                }
                 Ok(other) => {
                     self.put_back = Some(other);
                     break;
@@ -371,8 +400,25 @@ impl<'a> Connection<'a> {
                 Err(_) => break,
             }
         }
-        if !events.is_empty() {
-            self.report(self.env.store.append_events_once(events).await);
+        let written = match events.is_empty() {
+            true => Ok(()),
+            false => self.env.store.append_events_once(events).await,
+        };
+        self.kept(told, written)
+    }
+
+    /// What must last is written. If it is not, the connection ends before WhatsApp hears that we have it, and it comes again.
+    fn kept(&self, told: u64, written: Result<(), StoreError>) -> Option<Ended> {
+        match written {
+            Ok(()) => {
+                self.unwritten.written(told);
+                None
+            }
+            Err(error) => {
+                tracing::error!(device = %self.env.device, %error, "what whatsapp told could not be written");
+                self.unwritten.give_up();
+                Some(Ended::Lost { detail: "what whatsapp told could not be written".into() })
+            }
         }
     }
 
@@ -392,6 +438,21 @@ impl<'a> Connection<'a> {
         self.report(self.env.store.change_chats(&self.env.tenant, &self.env.device, changes).await);
     }
 
+    async fn on_labels(&mut self, first: LabelChange) {
+        let mut changes = vec![first];
+        while changes.len() < CHANGES_PER_WRITE_MAX {
+            match self.signals.try_recv() {
+                Ok(Signal::Label(next)) => changes.push(next),
+                Ok(other) => {
+                    self.put_back = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.report(self.env.store.change_labels(&self.env.tenant, &self.env.device, changes).await);
+    }
+
     /// Receipts come in runs: a run is one transaction.
     async fn on_receipts(&mut self, first: ReceiptNews) {
         let mut news = vec![first];
@@ -409,20 +470,25 @@ impl<'a> Connection<'a> {
     }
 
     /// Told once, however often WhatsApp delivers it: its id follows from the message.
-    async fn on_undecryptable(&self, chat: String, sender: String, id: String, at: UnixMs) {
+    async fn on_undecryptable(&self, chat: String, sender: String, id: String, at: UnixMs) -> Option<Ended> {
         let (tenant, device) = (self.env.tenant.clone(), self.env.device.clone());
         let type_ = EventType::MessageUndecryptable;
         let data = serde_json::json!({ "id": id, "chat": chat, "from": sender, "timestamp": at / 1000 });
         let parts = [type_.as_str(), device.as_str(), &chat, &sender, &id];
         let event =
             Event { id: EventId::derived(at, &parts), ..Event::new(tenant, Some(device.clone()), type_, at, data) };
-        self.report(self.env.store.append_events_once(vec![event]).await);
+        self.kept(1, self.env.store.append_events_once(vec![event]).await)
     }
 
-    /// The library tells of these and does not wait for anybody to have them.
-    async fn on_recovered(&self, messages: Vec<InboundMessage>) {
-        if let Err(error) = self.hook.recovered(&self.client, messages).await {
-            tracing::error!(device = %self.env.device, %error, "messages that the phone sent again could not be stored");
+    /// These do not pass the hook.
+    async fn on_recovered(&self, messages: Vec<InboundMessage>) -> Option<Ended> {
+        self.kept(1, self.hook.recovered(&self.client, messages).await)
+    }
+
+    /// The library has acknowledged these already.
+    async fn on_posts(&self, posts: Vec<InboundMessage>) {
+        if let Err(error) = self.hook.posted(&self.client, &posts).await {
+            tracing::error!(device = %self.env.device, %error, "posts in a newsletter could not be stored");
         }
     }
 
@@ -467,7 +533,22 @@ impl<'a> Connection<'a> {
         self.env.changed();
         self.control.vitals.send_modify(|vitals| vitals.connected = false);
         if let Some(handle) = self.handle.take() {
-            let _ = tokio::time::timeout(CLOSE_TIME_MAX, handle.shutdown()).await;
+            let closing = async {
+                let shutdown = handle.shutdown();
+                tokio::pin!(shutdown);
+                loop {
+                    let signal = tokio::select! {
+                        biased;
+                        Some(signal) = next_signal(&mut self.put_back, &mut self.signals) => signal,
+                        _ = &mut shutdown => break,
+                    };
+                    // Or what is still to be acknowledged would wait for it. That it failed is logged there.
+                    if must_last(&signal) {
+                        let _ended = self.on_signal(signal).await;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(CLOSE_TIME_MAX, closing).await;
         }
         self.acks.abandon();
     }

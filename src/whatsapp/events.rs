@@ -5,20 +5,25 @@
 //! that, because they pass the durability hook and not this queue.
 
 use super::chats;
+use super::history::Historian;
 use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
+use super::posts;
 use super::ratchet::Ratchet;
 use super::tap::Tap;
+use super::unwritten::Unwritten;
+use super::viewers;
 use crate::domain::chat::{Change, ChatChange};
 use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::label::LabelChange;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use wacore::types::events::{Event, EventHandler, InboundMessage};
 use wacore::types::presence::ReceiptType;
-use wacore_binary::NodeRef;
+use wacore_binary::{JidExt as _, NodeRef};
 
 /// Events waiting for a connection's loop; the connection ends when there are more.
 const EVENTS_QUEUED_MAX: usize = 16_384;
@@ -67,14 +72,16 @@ pub(super) enum Signal {
     },
     /// What could not be read, or was never stored, as the account's own phone sent it again. Other messages pass the hook.
     Recovered(Vec<InboundMessage>),
+    /// What was posted in newsletters, or became of a post. These pass no hook.
+    Posts(Vec<InboundMessage>),
     /// It was decrypted before, so it cannot be again, and our inbox lacks it.
     Missing(Missing),
     /// Something around messages; `news` reads it.
     News(Arc<Event>),
     /// What became of a chat on another device of the account.
     Chat(ChatChange),
-    /// A file of history that the phone gave.
-    History(Arc<Event>),
+    /// The same of one of its labels.
+    Label(LabelChange),
     Flooded,
 }
 
@@ -84,6 +91,8 @@ pub(super) struct SignalQueue {
     /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
+    unwritten: Arc<Unwritten>,
+    historian: Historian,
     /// With the clock its stanzas are dated by; none when it is switched off.
     tap: Option<(Arc<Tap>, Clock)>,
 }
@@ -92,17 +101,22 @@ impl SignalQueue {
     pub(super) fn new(
         acks: Arc<Acks>,
         ratchet: Arc<Ratchet>,
+        unwritten: Arc<Unwritten>,
+        historian: Historian,
         tap: Option<(Arc<Tap>, Clock)>,
     ) -> (Self, mpsc::Receiver<Signal>) {
         // One place is kept for the word that the queue is full.
         let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
-        (Self { queue, acks, ratchet, tap }, receiver)
+        (Self { queue, acks, ratchet, unwritten, historian, tap }, receiver)
     }
 
     /// The client reports a stanza before it acts on it.
     fn stanza(&self, stanza: &NodeRef<'_>) {
         if let Some((tap, clock)) = &self.tap {
             tap.arrived(stanza, clock.now_ms());
+        }
+        if let Some(news) = viewers::told(stanza) {
+            self.put(Signal::Receipt(news));
         }
         if stanza.tag.as_ref() == "message"
             && stanza.get_optional_child("enc").is_some()
@@ -115,6 +129,9 @@ impl SignalQueue {
     pub(super) fn put(&self, signal: Signal) {
         let last_place = self.queue.capacity() <= 1;
         let signal = if last_place { Signal::Flooded } else { signal };
+        if must_last(&signal) {
+            self.unwritten.told();
+        }
         // Fails when the connection has ended or the word is already out.
         let _ = self.queue.try_send(signal);
     }
@@ -129,16 +146,28 @@ impl EventHandler for SignalQueue {
             Event::RawNode(stanza) => return self.stanza(stanza.get()),
             Event::UndecryptableMessage(message) => self.ratchet.read(&message.info.id),
             Event::OfflineSyncCompleted(_) => self.ratchet.live(),
+            Event::HistorySync(_) => return self.historian.put(event),
             _ => {}
         }
         let signal = match &*event {
-            Event::HistorySync(_) => Some(Signal::History(event)),
             told if news::is_news(told) => Some(Signal::News(event)),
-            told => chats::change(told).map(Signal::Chat).or_else(|| signal(told)),
+            told => chats::change(told)
+                .map(Signal::Chat)
+                .or_else(|| chats::label(told).map(Signal::Label))
+                .or_else(|| signal(told)),
         };
         if let Some(signal) = signal {
             self.put(signal);
         }
+    }
+}
+
+/// Whether it is acknowledged to WhatsApp only when it is written.
+pub(super) fn must_last(signal: &Signal) -> bool {
+    match signal {
+        Signal::News(told) => news::must_last(told),
+        Signal::Recovered(_) | Signal::Undecryptable { .. } => true,
+        _ => false,
     }
 }
 
@@ -175,6 +204,8 @@ fn signal(event: &Event) -> Option<Signal> {
                 is_news: true,
             })
         }
+        // `viewers` has read who it is from.
+        Event::Receipt(receipt) if receipt.source.sender.is_status_broadcast() => return None,
         Event::Receipt(receipt) => {
             let status = match receipt.r#type {
                 ReceiptType::Delivered => Status::Delivered,
@@ -195,6 +226,10 @@ fn signal(event: &Event) -> Option<Signal> {
             id: message.info.id.to_string(),
             at: message.info.timestamp.timestamp_millis(),
         },
+        Event::Messages(batch) if batch.messages.iter().any(posts::is_post) => {
+            let posts = batch.messages.iter().filter(|message| posts::is_post(message));
+            Signal::Posts(posts.cloned().map(posts::read).collect())
+        }
         Event::Messages(batch) => {
             let recovered = batch.messages.iter().filter(|message| message.info.unavailable_request_id.is_some());
             let recovered: Vec<InboundMessage> = recovered.cloned().collect();

@@ -1,21 +1,28 @@
 //! The history that a phone gives when a device is linked, or when it is asked: read file by file beside the connection, and
 //! taken in by the store in small parts.
 //!
-//! WhatsApp's servers hear that a file arrived before it is read, unlike a message: a kill in between loses it, and
-//! `POST .../history/sync` asks for what is missing. A file is inflated as a stream: memory holds one chat and a few parts.
+//! The phone's next word waits until a file is read to its end (`Reading`). The word counts as missing until then: after a
+//! kill it comes again from WhatsApp, or the phone is asked for it, since the library tells WhatsApp early that a file came.
+//! What is here already stays. A file is inflated as a stream: memory holds one chat and a few parts.
 
 use super::incoming::line;
 use crate::domain::chat::{Line, MUTED_FOR_GOOD, is_chat, is_lid};
+use crate::domain::clock::UnixMs;
 use crate::domain::ids::TenantId;
 use crate::domain::outgoing::Status;
 use crate::store::{HistoryChat, HistoryEnd, HistoryPart, Lease, NewLine, Store};
-use std::sync::Arc;
+use buffa::Message as _;
+use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use wacore::types::events::{Event, LazyHistorySync};
 use waproto::whatsapp as wa;
+use whatsapp_rust::client::Client;
 
-/// Files that wait to be read; one more is dropped, and the log says so.
-const FILES_QUEUED_MAX: usize = 256;
+/// Files that wait to be read; the client has two under way at once. One more is dropped, and the log says so.
+const FILES_QUEUED_MAX: usize = 16;
 /// Bytes of an inflated file; a larger one is left out.
 const FILE_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Messages of one part, which is one request to the store.
@@ -27,36 +34,116 @@ const CHAT_MESSAGES_MAX: usize = 50_000;
 /// Parts that wait for the store; the reader waits when there are more.
 const PARTS_QUEUED_MAX: usize = 2;
 
+/// How long a file may take, from the phone's word of it to its end; then it is given up and comes again.
+const FILE_TIME_MAX: Duration = Duration::from_secs(600);
+/// How often it is looked whether the client is through with the files it was told of.
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
+/// A word that there is a file, without the file itself, has some bytes.
+const WORD_BYTES_MAX: usize = 4_096;
+
 /// Where a connection puts the files. What was put is read to its end when the connection ends.
-pub(super) struct Historian(mpsc::Sender<Arc<Event>>);
+#[derive(Clone)]
+pub(super) struct Historian {
+    files: mpsc::Sender<Arc<Event>>,
+    reading: Arc<Reading>,
+}
 
 impl Historian {
-    pub(super) fn start(store: Store, tenant: TenantId, lease: Lease) -> Self {
+    pub(super) fn start(store: Store, tenant: TenantId, lease: Lease, reading: Arc<Reading>) -> Self {
         let (files, mut queue) = mpsc::channel::<Arc<Event>>(FILES_QUEUED_MAX);
+        let read = reading.clone();
         tokio::spawn(async move {
             while let Some(file) = queue.recv().await {
-                take_in(&store, &tenant, &lease, file).await;
+                if !take_in(&store, &tenant, &lease, file).await {
+                    read.lost.fetch_add(1, Ordering::AcqRel);
+                }
+                read.files.fetch_sub(1, Ordering::AcqRel);
             }
         });
-        Self(files)
+        Self { files, reading }
     }
 
     pub(super) fn put(&self, file: Arc<Event>) {
-        if self.0.try_send(file).is_err() {
+        self.reading.files.fetch_add(1, Ordering::AcqRel);
+        if self.files.try_send(file).is_err() {
+            self.reading.files.fetch_sub(1, Ordering::AcqRel);
             tracing::error!("the phone gives more history than can be kept waiting; a file of it is left out");
         }
     }
 }
 
-async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, file: Arc<Event>) {
+/// Which files of history are under way.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// Put, and not read to their end.
+    files: AtomicUsize,
+    /// Of which something could not be written.
+    lost: AtomicUsize,
+    client: OnceLock<Weak<Client>>,
+}
+
+/// A file of history that was told of is not all here.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    #[error("history could not be written")]
+    NotWritten,
+    #[error("a file of history took more than {} s", FILE_TIME_MAX.as_secs())]
+    Late,
+}
+
+impl Reading {
+    pub(super) fn serve(&self, client: &Arc<Client>) {
+        let _ = self.client.set(Arc::downgrade(client));
+    }
+
+    /// Waits until the files that the client was told of are read to their end. One that cannot be fetched is no longer
+    /// under way, and the log says so.
+    pub(super) async fn settled(&self) -> Result<(), Unread> {
+        let before = self.lost.load(Ordering::Acquire);
+        let over = async {
+            while self.is_under_way().await {
+                tokio::time::sleep(LOOK_PERIOD).await;
+            }
+        };
+        tokio::time::timeout(FILE_TIME_MAX, over).await.map_err(|_| Unread::Late)?;
+        if self.lost.load(Ordering::Acquire) == before { Ok(()) } else { Err(Unread::NotWritten) }
+    }
+
+    /// What the client is through with was put before: so files are counted after it was asked.
+    async fn is_under_way(&self) -> bool {
+        if self.files.load(Ordering::Acquire) > 0 {
+            return true;
+        }
+        let fetching = match self.client.get().and_then(Weak::upgrade) {
+            Some(client) => client.memory_report().await.history_sync_tasks.entries > 0,
+            None => false,
+        };
+        fetching || self.files.load(Ordering::Acquire) > 0
+    }
+}
+
+/// Whether a message between the account's devices tells of a file of history.
+pub(super) fn tells_of_a_file(message: &[u8]) -> bool {
+    if message.len() > WORD_BYTES_MAX {
+        return false;
+    }
+    let Ok(message) = wa::Message::decode_from_slice(message) else { return false };
+    let kind = message.protocol_message.as_option().and_then(|protocol| protocol.r#type);
+    kind == Some(wa::message::protocol_message::Type::HISTORY_SYNC_NOTIFICATION)
+}
+
+/// Whether all that could be read of it is written.
+async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, file: Arc<Event>) -> bool {
+    let mut written = true;
     let (parts, mut read) = mpsc::channel(PARTS_QUEUED_MAX);
     let reader = tokio::task::spawn_blocking(move || match &*file {
-        Event::HistorySync(sync) => Reader { parts, part: HistoryPart::default(), messages: 0 }.file(sync),
+        Event::HistorySync(sync) => Reader { parts, part: HistoryPart::default(), messages: 0, newest: 0 }.file(sync),
         _ => Ok(()),
     });
     while let Some(part) = read.recv().await {
         if let Err(error) = store.record_history(tenant, lease, part).await {
-            tracing::error!(device = %lease.device, %error, "history could not be written; the rest of its file is left out");
+            tracing::error!(device = %lease.device, %error, "history could not be written; the rest of its file is left out for now");
+            written = false;
             break;
         }
     }
@@ -66,6 +153,7 @@ async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, file: Arc<Even
         Ok(Err(error)) => tracing::error!(device = %lease.device, %error, "a file of history does not read"),
         Err(error) => tracing::error!(device = %lease.device, %error, "reading a file of history ended badly"),
     }
+    written
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +173,8 @@ struct Reader {
     part: HistoryPart,
     /// In `part`.
     messages: usize,
+    /// When the newest message of the file was written.
+    newest: UnixMs,
 }
 
 impl Reader {
@@ -114,20 +204,31 @@ impl Reader {
             }
         }
         let (order, progress) = (sync.chunk_order(), sync.progress());
-        self.part.end = Some(HistoryEnd { kind: kind(sync.sync_type()), order, progress, chats, messages });
+        let file = hex::encode(Sha256::digest(sync.compressed_bytes()));
+        let file = format!("{file} {}", sync.peer_data_request_session_id().unwrap_or_default());
+        let at = self.newest;
+        self.part.end = Some(HistoryEnd { file, at, kind: kind(sync.sync_type()), order, progress, chats, messages });
         self.send_when(true)
     }
 
     /// How many messages it has.
     fn chat(&mut self, conversation: &wa::Conversation) -> Result<u64, HistoryError> {
-        let mut lines: Vec<NewLine> =
-            conversation.messages.iter().filter_map(|one| old_line(one.message.as_option()?)).collect();
-        lines.sort_by_key(|line| std::cmp::Reverse(line.at));
+        let mut lines: Vec<(NewLine, u64)> = conversation
+            .messages
+            .iter()
+            .filter_map(|one| Some((old_line(one.message.as_option()?)?, one.msg_order_id.unwrap_or(0))))
+            .collect();
+        // Times are whole seconds: the phone's own order tells within one.
+        lines.sort_by_key(|(line, order)| std::cmp::Reverse((line.at, *order)));
         lines.truncate(CHAT_MESSAGES_MAX);
+        let mut lines: Vec<NewLine> = lines.into_iter().map(|(line, _)| line).collect();
+        self.newest = self.newest.max(lines.first().map_or(0, |line| line.at));
         let unread = conversation.unread_count.unwrap_or(0);
         let theirs = lines.iter_mut().filter(|line| !line.from_me);
         theirs.take(usize::try_from(unread).unwrap_or(0)).for_each(|line| line.unread = true);
         let taken = lines.len() as u64;
+        // The order of arrival is the order within a second.
+        lines.reverse();
         let chat = HistoryChat {
             address: conversation.id.clone(),
             other: other_address(conversation),
@@ -176,6 +277,7 @@ fn old_line(message: &wa::WebMessageInfo) -> Option<NewLine> {
         from_me,
         sender: author.filter(|_| !from_me).unwrap_or_default(),
         outbox_id: None,
+        media_id: None,
         kind: kind.to_owned(),
         text,
         is_caption,
@@ -264,7 +366,7 @@ mod tests {
             ..Default::default()
         };
         let (parts, mut read) = mpsc::channel(8);
-        let mut reader = Reader { parts, part: HistoryPart::default(), messages: 0 };
+        let mut reader = Reader { parts, part: HistoryPart::default(), messages: 0, newest: 0 };
 
         let taken = std::thread::spawn(move || {
             let taken = reader.chat(&conversation).expect("it is taken");
@@ -281,6 +383,6 @@ mod tests {
         }
         assert_eq!((taken, lines.len()), (250, 250));
         let unread: Vec<&str> = lines.iter().filter(|line| line.unread).map(|line| line.wa_id.as_str()).collect();
-        assert_eq!(unread, ["ID250", "ID249"]);
+        assert_eq!(unread, ["ID249", "ID250"], "the oldest comes first");
     }
 }

@@ -6,7 +6,7 @@
 
 use super::media::{Origin, take_file};
 use super::{Vitals, poll};
-use crate::domain::chat::Line;
+use crate::domain::chat::{Line, is_group};
 use crate::domain::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::ids::{DeviceId, TenantId};
@@ -60,6 +60,11 @@ impl Hook {
             Arc::make_mut(&mut message.info).source.sender_alt = Some(other);
         }
         self.record(client, &batch).await
+    }
+
+    /// What came from newsletters, as `posts` reads it.
+    pub(super) async fn posted(&self, client: &Client, posts: &[InboundMessage]) -> Result<(), StoreError> {
+        self.record(client, posts).await
     }
 
     async fn record(&self, client: &Client, batch: &[InboundMessage]) -> Result<(), StoreError> {
@@ -170,10 +175,13 @@ fn row(inbound: &InboundMessage, device: &DeviceId) -> NewInboxRow {
             "senderAlternative": alternative,
             "recipientAlternative": source.recipient_alt.as_ref().map(|jid| jid.to_non_ad().to_string()),
             "fromMe": source.is_from_me,
-            "isGroup": source.is_group,
+            // The library takes status posts for those of a group.
+            "isGroup": source.is_group && is_group(&source.chat.to_string()),
             "pushName": info.push_name,
             "timestamp": info.timestamp.timestamp(),
             "offline": info.is_offline,
+            // By which a newsletter counts its posts; messages have none.
+            "serverId": (info.server_id > 0).then_some(info.server_id),
             "mediaId": media_id,
             "mediaUrl": media_id.as_ref().map(|id| format!("/v1/devices/{device}/media/{id}")),
         }),
@@ -265,6 +273,9 @@ pub fn describe(envelope: &Value, message: &[u8]) -> Result<Described, Unreadabl
         "type": kind,
         "timestamp": envelope.get("timestamp"),
     });
+    if let Some(server_id) = envelope.get("serverId").filter(|id| id.is_number()) {
+        data["serverId"] = server_id.clone();
+    }
     if let (Some(data), Value::Object(mut content)) = (data.as_object_mut(), content) {
         if let Some(id) = envelope.get("mediaId").filter(|id| id.is_string()) {
             let url = envelope.get("mediaUrl").cloned().unwrap_or_default();
@@ -288,6 +299,12 @@ fn media_of(id: &Value, content: &Map<String, Value>) -> Value {
 
 fn text<'a>(envelope: &'a Value, key: &str) -> &'a str {
     envelope.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The public name of a message's kind, and its own fields.
+pub(super) fn kind_and_fields(message: &wa::Message) -> (&'static str, Value) {
+    let (_, kind, fields) = content(message);
+    (kind, fields)
 }
 
 /// The event, the public name of the kind, and its own fields. Kinds that come in a wrapper are read inside it.

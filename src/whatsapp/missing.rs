@@ -6,7 +6,7 @@
 
 use super::events::{Signal, SignalQueue};
 use crate::domain::ids::TenantId;
-use crate::store::{Lease, Store, StoreError};
+use crate::store::{Lease, Store, StoreError, Word};
 use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt as _, Node, Server};
@@ -20,6 +20,8 @@ pub(super) struct Missing {
     /// With the device that wrote it.
     pub(super) sender: Jid,
     pub(super) id: String,
+    /// It is between the account's devices, and no message of anybody.
+    pub(super) between_devices: bool,
 }
 
 impl Missing {
@@ -36,6 +38,8 @@ impl Missing {
         let (chat, sender) = (self.chat.clone(), self.sender.clone());
         if self.chat.is_group() || self.chat.server == Server::Broadcast {
             message.attr("from", chat).attr("participant", sender).build()
+        } else if self.between_devices {
+            message.attr("from", sender).attr("category", "peer").build()
         } else if is_own {
             message.attr("from", sender).attr("recipient", chat).build()
         } else {
@@ -61,9 +65,21 @@ impl Received {
         let (in_chat, by) = (chat.to_non_ad().to_string(), sender.to_non_ad().to_string());
         let asks = self.store.miss_inbound(&self.tenant, &self.lease, in_chat, by, id.to_owned()).await?;
         if asks {
-            self.signals.put(Signal::Missing(Missing { chat, sender, id: id.to_owned() }));
+            let missing = Missing { chat, sender, id: id.to_owned(), between_devices: false };
+            self.signals.put(Signal::Missing(missing));
         }
         Ok(!asks)
+    }
+
+    /// Notes words of files of history before the files are read.
+    pub(super) async fn expect(&self, words: impl Iterator<Item = (&str, &str, &str)>) -> Result<(), StoreError> {
+        let without_device = |jid: &str| jid.parse::<Jid>().map_or(jid.to_owned(), |jid| jid.to_non_ad().to_string());
+        let words = words.map(|(chat, sender, id)| Word {
+            chat: without_device(chat),
+            sender: without_device(sender),
+            wa_id: id.to_owned(),
+        });
+        self.store.expect_history(&self.tenant, &self.lease, words.collect()).await
     }
 }
 
@@ -72,7 +88,8 @@ mod tests {
     use super::*;
 
     fn stanza(chat: &str, sender: &str, is_own: bool) -> Vec<(String, String)> {
-        let missing = Missing { chat: chat.parse().unwrap(), sender: sender.parse().unwrap(), id: "3EB0".into() };
+        let (chat, sender) = (chat.parse().unwrap(), sender.parse().unwrap());
+        let missing = Missing { chat, sender, id: "3EB0".into(), between_devices: false };
         let node = missing.stanza(is_own);
         ["from", "participant", "recipient"]
             .into_iter()

@@ -25,12 +25,17 @@ mod missing;
 mod news;
 pub mod outgoing;
 mod poll;
+mod posts;
 mod ratchet;
+pub mod raw;
 mod tap;
+mod unwritten;
+mod viewers;
 
 pub use account::{
-    Account, AccountError, Checked, ContactProfile, Group, JoinRequest, Joined, Member, MemberResult, Named, Newest,
-    Person, PictureLink, Profile, Role,
+    Account, AccountError, Checked, Community, ContactProfile, Group, JoinRequest, Joined, LinkResult, Member,
+    MemberResult, Named, NewCommunity, Newest, Newsletter, Person, PictureLink, Post, Profile, Role, SubGroup,
+    SubGroupSize,
 };
 pub use directory::{Connected, Directory, DirectoryError};
 pub use media::DownloadError;

@@ -1,10 +1,10 @@
 //! What happens around messages: in groups, with contacts, who is there, who calls. Each becomes one event of the log.
 //!
 //! An event's id follows from what WhatsApp's server said, so that a notification that comes twice is told once. WhatsApp
-//! hears that we have a notification before it is written, unlike a message: a kill in between loses it. Who is there and
-//! who types is told only of people that somebody asked to watch.
+//! hears that we have it when it is written (`unwritten`). Who is there and who types is told only of people that somebody
+//! asked to watch, and a kill loses it.
 
-use super::account::{Call, Memory, Person, described, person, told_or_known};
+use super::account::{Call, Memory, Person, described, person, told_newsletter, told_or_known};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, EventId, TenantId};
@@ -14,7 +14,10 @@ use wacore::iq::groups::GroupInfoResponse;
 use wacore::protocol::ProtocolNode as _;
 use wacore::stanza::groups::{GroupNotificationAction as Action, GroupParticipantInfo};
 use wacore::types::call::{CallAction, IncomingCall, MissedCall, MissedReason};
-use wacore::types::events::{ChatPresenceUpdate, Event as Told, GroupUpdate, PictureUpdate, PresenceUpdate};
+use wacore::types::events::{
+    ChatPresenceUpdate, Event as Told, GroupUpdate, MexNotification, NewsletterLiveUpdate, PictureUpdate,
+    PresenceUpdate,
+};
 use wacore::types::presence::{ChatPresence, ChatPresenceMedia};
 use wacore_binary::{Jid, JidExt as _, Node};
 use whatsapp_rust::client::Client;
@@ -22,9 +25,13 @@ use whatsapp_rust::features::GroupMetadata;
 
 /// What [`Reporter::events`] reads.
 pub(super) fn is_news(told: &Told) -> bool {
+    if let Told::MexNotification(told) = told {
+        return newsletter_change(&told.payload).is_some();
+    }
     matches!(
         told,
         Told::GroupUpdate(_)
+            | Told::NewsletterLiveUpdate(_)
             | Told::PictureUpdate(_)
             | Told::UserAboutUpdate(_)
             | Told::ContactNumberChanged(_)
@@ -33,6 +40,11 @@ pub(super) fn is_news(told: &Told) -> bool {
             | Told::IncomingCall(_)
             | Told::MissedCall(_)
     )
+}
+
+/// What is told once, unlike who is there and who types.
+pub(super) fn must_last(told: &Told) -> bool {
+    !matches!(told, Told::Presence(_) | Told::ChatPresence(_))
 }
 
 /// What reading needs to know.
@@ -63,6 +75,8 @@ impl Reporter<'_> {
             Told::ChatPresence(update) => self.typing(update).await,
             Told::IncomingCall(call) => self.call(call).await,
             Told::MissedCall(call) => self.missed(call).await,
+            Told::NewsletterLiveUpdate(update) => Some(self.reactions(update)),
+            Told::MexNotification(told) => self.in_newsletter(told),
             _ => None,
         }
     }
@@ -208,6 +222,42 @@ impl Reporter<'_> {
         Event::new(self.tenant.clone(), device, EventType::PresenceUpdated, self.now, data)
     }
 
+    /// How often each reaction was given by now; WhatsApp gives the counts no id.
+    fn reactions(&self, update: &NewsletterLiveUpdate) -> Event {
+        let messages: Vec<Value> = update
+            .messages
+            .iter()
+            .map(|message| {
+                let count = |one: &wacore::types::events::NewsletterLiveUpdateReaction| {
+                    json!({ "emoji": one.code, "count": one.count })
+                };
+                let reactions: Vec<Value> = message.reactions.iter().map(count).collect();
+                json!({ "serverId": message.server_id, "reactions": reactions })
+            })
+            .collect();
+        let newsletter = update.newsletter_jid.to_string();
+        let at = self.now / 1_000;
+        let data = json!({ "newsletter": newsletter, "chat": newsletter, "messages": messages, "timestamp": at });
+        let device = Some(self.device.clone());
+        Event::new(self.tenant.clone(), device, EventType::NewsletterReactions, self.now, data)
+    }
+
+    /// WhatsApp does not say when it happened: a notification that comes twice is known by its own id, within a day.
+    fn in_newsletter(&self, told: &MexNotification) -> Option<Event> {
+        const DAY_S: i64 = 24 * 3_600;
+        let (type_, newsletter, mut said) = newsletter_change(&told.payload)?;
+        let at = self.now / 1_000;
+        if let Some(said) = said.as_object_mut() {
+            said.insert("newsletter".into(), newsletter.clone().into());
+            said.insert("chat".into(), newsletter.clone().into());
+        }
+        let notification = told.stanza_id.as_deref().unwrap_or_default();
+        let parts = [newsletter.as_str(), notification, told.op_name.as_str()];
+        let mut event = self.event(type_, at - at % DAY_S, &parts, said);
+        event.data["timestamp"] = at.into();
+        Some(event)
+    }
+
     async fn call(&self, call: &IncomingCall) -> Option<Event> {
         let (id, creator, phone, video, group) = match &call.action {
             CallAction::Offer { call_id, call_creator, caller_pn, is_video, group_jid, .. } => {
@@ -262,6 +312,58 @@ fn change_type(action: &Action) -> EventType {
     }
 }
 
+/// What a notification says of a newsletter: the type of the event, its address, and the rest. Nothing for what is not of
+/// newsletters, and for what has no word here.
+fn newsletter_change(payload: &Value) -> Option<(EventType, String, Value)> {
+    let data = payload["data"].as_object()?;
+    let (name, told) = data.iter().find(|(name, _)| name.starts_with("xwa2_notify_newsletter_"))?;
+    let id = told["id"].as_str()?.to_owned();
+    let (type_, said) = match name.strip_prefix("xwa2_notify_newsletter_")? {
+        "on_join" => (EventType::NewsletterJoined, json!({ "details": told_newsletter(told) })),
+        "on_leave" => (EventType::NewsletterLeft, json!({})),
+        "on_mute_change" => {
+            let muted = told["mute"].as_str()?.eq_ignore_ascii_case("on");
+            (EventType::NewsletterUpdated, changed("muted", muted.into()))
+        }
+        "on_state_change" => {
+            let state = told["state"]["type"].as_str()?.to_ascii_lowercase();
+            (EventType::NewsletterUpdated, changed("state", state.into()))
+        }
+        "on_metadata_update" | "on_admin_metadata_update" => {
+            let thread = &told["thread_metadata"];
+            let mut changes = serde_json::Map::new();
+            for part in ["name", "description"] {
+                if let Some(text) = thread[part]["text"].as_str() {
+                    let text = Some(text).filter(|text| !text.is_empty());
+                    changes.insert(part.to_owned(), json!(text));
+                }
+            }
+            if thread["picture"].is_object() {
+                changes.insert("picture".to_owned(), thread["picture"]["id"].clone());
+            }
+            if changes.is_empty() {
+                return None;
+            }
+            (EventType::NewsletterUpdated, json!({ "changes": changes }))
+        }
+        _ => return None,
+    };
+    Some((type_, id, said))
+}
+
+/// Groups that are part of a community now, or no longer; or the community that a group is part of.
+fn linked(raw: &Node, type_: &str, is_linked: bool) -> Value {
+    let raw = raw.as_node_ref();
+    let groups = raw.children().unwrap_or_default().iter().filter_map(|group| group.attrs().optional_jid("jid"));
+    let groups: Vec<String> = groups.map(|jid| jid.to_string()).collect();
+    match (type_, is_linked) {
+        ("parent_group", true) => changed("community", json!(groups.first())),
+        ("parent_group", false) => changed("community", Value::Null),
+        (_, true) => changed("linkedGroups", json!(groups)),
+        (_, false) => changed("unlinkedGroups", json!(groups)),
+    }
+}
+
 /// A change of the group itself. What we have no word for carries WhatsApp's.
 fn setting(action: &Action) -> Value {
     match action {
@@ -276,6 +378,8 @@ fn setting(action: &Action) -> Value {
         Action::MemberAddMode { mode } => {
             changed("memberAdd", json!(if mode == "all_member_add" { "everyone" } else { "admins" }))
         }
+        Action::Link { link_type, raw } => linked(raw, link_type, true),
+        Action::Unlink { unlink_type, raw, .. } => linked(raw, unlink_type, false),
         Action::Invite { code } => changed("inviteCode", json!(code)),
         Action::RevokeInvite => changed("inviteCode", Value::Null),
         Action::MembershipApprovalRequest { .. } => changed("joinRequested", json!([])),
@@ -305,6 +409,37 @@ mod tests {
         assert_eq!(of(Action::Add { participants: vec![], reason: None }), EventType::ParticipantAdded);
         assert_eq!(of(Action::Delete { reason: None }), EventType::GroupDeleted);
         assert_eq!(of(Action::Unlocked), EventType::GroupUpdated);
+    }
+
+    #[test]
+    fn what_happens_to_a_newsletter_is_told_by_what_the_notification_holds() {
+        let of = |name: &str, told: Value| {
+            let mut told = told;
+            told["id"] = "1@newsletter".into();
+            newsletter_change(&json!({ "data": { name: told } }))
+        };
+        let updated = |changes: Value| {
+            Some((EventType::NewsletterUpdated, "1@newsletter".to_owned(), json!({ "changes": changes })))
+        };
+
+        let joined =
+            of("xwa2_notify_newsletter_on_join", json!({ "thread_metadata": { "name": { "text": "Bakery" } } }));
+        let (type_, _, said) = joined.expect("it is told");
+        assert_eq!((type_, &said["details"]["name"]), (EventType::NewsletterJoined, &json!("Bakery")));
+        let left = of("xwa2_notify_newsletter_on_leave", json!({ "role": "GUEST" }));
+        assert_eq!(left, Some((EventType::NewsletterLeft, "1@newsletter".into(), json!({}))));
+        assert_eq!(
+            of("xwa2_notify_newsletter_on_mute_change", json!({ "mute": "ON" })),
+            updated(json!({ "muted": true }))
+        );
+        let state = json!({ "state": { "type": "DELETED" } });
+        assert_eq!(of("xwa2_notify_newsletter_on_state_change", state), updated(json!({ "state": "deleted" })));
+        let thread = json!({ "name": { "text": "Bread" }, "description": { "text": "" }, "picture": { "id": "7" } });
+        let expected = json!({ "name": "Bread", "description": null, "picture": "7" });
+        let metadata = of("xwa2_notify_newsletter_on_metadata_update", json!({ "thread_metadata": thread }));
+        assert_eq!(metadata, updated(expected));
+        assert_eq!(of("xwa2_notify_newsletter_milestone", json!({})), None);
+        assert_eq!(newsletter_change(&json!({ "data": { "xwa2_notify_account_reachout_timelock": {} } })), None);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use super::media::{self, DownloadError, Files};
 use super::ratchet::Ratchet;
-use super::{interactive, poll};
+use super::{interactive, poll, posts};
 use crate::domain::jid::ChatId;
 use crate::domain::media::RemoteMedia;
 use crate::domain::outgoing::{ContactCard, Content, LinkPreview, Outcome};
+use crate::domain::status_post::{Audience, Font, StatusPost};
 use crate::media::Draft;
 use crate::store::{Quotable, Said};
 use buffa::{Message as _, MessageField};
@@ -14,11 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use wacore::proto_helpers::{MessageExt as _, build_quote_context};
+use wacore::types::lid_pn::LearningSource;
 use wacore::types::message::AddressingMode;
 use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 use whatsapp_rust::client::Client;
-use whatsapp_rust::send::SendOptions;
+use whatsapp_rust::features::{StatusPrivacySetting, StatusSendOptions};
+use whatsapp_rust::send::{SendError, SendOptions};
+
+/// For each person of a status post, beside what any message may take: their devices are looked up and get a key.
+const POST_TIME_PER_PERSON_MAX: Duration = Duration::from_millis(100);
+/// People whose lid WhatsApp is asked for at once.
+const LIDS_ASKED_AT_ONCE: usize = 100;
 
 /// What the server said: taken, or refused with a code.
 type Verdict = Result<(), String>;
@@ -28,13 +36,13 @@ type Verdict = Result<(), String>;
 pub(super) struct Acks(Mutex<HashMap<String, oneshot::Sender<Verdict>>>);
 
 impl Acks {
-    fn expect(&self, id: &str) -> oneshot::Receiver<Verdict> {
+    pub(super) fn expect(&self, id: &str) -> oneshot::Receiver<Verdict> {
         let (tell, told) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), tell);
         told
     }
 
-    fn forget(&self, id: &str) {
+    pub(super) fn forget(&self, id: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
@@ -62,6 +70,8 @@ pub struct Along {
     pub file: Option<RemoteMedia>,
     /// What votes on it will be sealed with.
     pub poll_secret: Option<Vec<u8>>,
+    /// Whom the status post was for that it takes back.
+    pub audience: Option<Audience>,
 }
 
 /// Whether a received message, as it is stored, may go to somebody else: nothing that is to be seen once, and nothing
@@ -104,6 +114,13 @@ pub fn readable(message: &[u8]) -> Option<Content> {
     Some(Content::Contacts { contacts: several.contacts.iter().map(card).collect() })
 }
 
+/// What one try hands to the client.
+enum Parcel {
+    Message(Box<wa::Message>),
+    /// Of a post in a newsletter.
+    Change(posts::Change),
+}
+
 /// One live connection, for sending. Clones share it.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -128,30 +145,120 @@ impl Sender {
         if let Content::ReadReceipt { message_ids, participant } = content {
             return self.mark_read(&to, message_ids, participant.as_deref()).await;
         }
-        let message = match self.composed(wa_id, &to, chat, content, along).await {
-            Ok(message) => message,
+        let parcel = match posts::change(chat, content) {
+            Ok(Some(change)) => Ok(Parcel::Change(change)),
+            Ok(None) => {
+                self.composed(wa_id, &to, chat, content, along).await.map(|message| Parcel::Message(Box::new(message)))
+            }
+            Err(outcome) => Err(outcome),
+        };
+        let parcel = match parcel {
+            Ok(parcel) => parcel,
             Err(outcome) => return outcome,
         };
-        let told = self.acks.expect(wa_id);
+        // A change of a post travels under the post's id, and so does the server's word on it.
+        let stanza_id = match &parcel {
+            Parcel::Change(change) => change.id().to_owned(),
+            Parcel::Message(_) => wa_id.to_owned(),
+        };
+        let told = self.acks.expect(&stanza_id);
         let _sending = self.ratchet.sending();
-        let options = SendOptions::default().with_message_id(wa_id);
-        let outcome = match tokio::time::timeout(self.ack_timeout, async {
-            match self.client.send_message_with_options(&to, message, options).await {
-                Ok(_) => told.await.map_err(|_| "the connection was lost".to_owned()),
-                Err(error) => Err(format!("sending failed: {error}")),
+        let audience = match content {
+            Content::Status(post) => Some(&post.audience),
+            _ => along.audience.as_ref(),
+        };
+        let people = u32::try_from(audience.map_or(0, |audience| audience.people.len())).unwrap_or(u32::MAX);
+        let time_max = self.ack_timeout + POST_TIME_PER_PERSON_MAX.saturating_mul(people);
+        let outcome = match tokio::time::timeout(time_max, async {
+            if let Err(outcome) = self.hand_over(wa_id, &to, parcel, audience).await {
+                return outcome;
+            }
+            match told.await {
+                Ok(Ok(())) => Outcome::Acked,
+                Ok(Err(code)) => Outcome::Nacked { code },
+                Err(_) => Outcome::Unknown { detail: "the connection was lost".to_owned() },
             }
         })
         .await
         {
-            Ok(Ok(Ok(()))) => Outcome::Acked,
-            Ok(Ok(Err(code))) => Outcome::Nacked { code },
-            Ok(Err(detail)) => Outcome::Unknown { detail },
-            Err(_) => Outcome::Unknown {
-                detail: format!("no acknowledgement from whatsapp in {} s", self.ack_timeout.as_secs()),
-            },
+            Ok(outcome) => outcome,
+            Err(_) => {
+                Outcome::Unknown { detail: format!("no acknowledgement from whatsapp in {} s", time_max.as_secs()) }
+            }
         };
-        self.acks.forget(wa_id);
+        self.acks.forget(&stanza_id);
         outcome
+    }
+
+    /// To the server; what it says of it is another matter.
+    async fn hand_over(
+        &self,
+        wa_id: &str,
+        to: &Jid,
+        parcel: Parcel,
+        audience: Option<&Audience>,
+    ) -> Result<(), Outcome> {
+        let failed = |error: &dyn std::fmt::Display| Outcome::Unknown { detail: format!("sending failed: {error}") };
+        match (parcel, audience) {
+            (Parcel::Change(change), _) => change.send(&self.client, to).await.map_err(|error| failed(&error)),
+            (Parcel::Message(message), None) => {
+                let options = SendOptions::default().with_message_id(wa_id);
+                let sent = self.client.send_message_with_options(to, *message, options).await;
+                sent.map(|_| ()).map_err(|error| failed(&error))
+            }
+            (Parcel::Message(message), Some(audience)) => match self.post(wa_id, *message, audience).await {
+                Err(SendError::InvalidRequest(why)) => Err(Outcome::Impossible { detail: why }),
+                sent => sent.map_err(|error| failed(&error)),
+            },
+        }
+    }
+
+    /// To the status of the account, for these people.
+    async fn post(&self, wa_id: &str, message: wa::Message, audience: &Audience) -> Result<(), SendError> {
+        let people: Vec<Jid> = audience.people.iter().filter_map(|one| one.as_str().parse().ok()).collect();
+        let nobody_has_one = self.learn_lids(&people).await;
+        if nobody_has_one {
+            return Err(SendError::InvalidRequest("none of the recipients is on whatsapp".into()));
+        }
+        let options = StatusSendOptions {
+            privacy: if audience.named { StatusPrivacySetting::AllowList } else { StatusPrivacySetting::Contacts },
+            message_id: Some(wa_id.to_owned()),
+            ..StatusSendOptions::default()
+        };
+        self.client.status().send_raw(message, &people, options).await.map(|_| ())
+    }
+
+    /// WhatsApp addresses posts by lid, and the library leaves out whom it knows none of: they are asked for. True when
+    /// WhatsApp said that there is none at all.
+    async fn learn_lids(&self, people: &[Jid]) -> bool {
+        let mut unknown: Vec<Jid> = Vec::new();
+        for jid in people.iter().filter(|jid| jid.is_pn()) {
+            if !matches!(self.client.get_lid_pn_entry(jid).await, Ok(Some(_))) {
+                unknown.push(jid.clone());
+            }
+        }
+        let (mut learned, mut answered) = (0, true);
+        for some in unknown.chunks(LIDS_ASKED_AT_ONCE) {
+            let told = match self.client.contacts().is_on_whatsapp(some).await {
+                Ok(told) => told,
+                Err(error) => {
+                    tracing::warn!(%error, "whatsapp did not tell the lids of recipients of a status post");
+                    answered = false;
+                    continue;
+                }
+            };
+            for one in told {
+                let Some(lid) = one.lid.as_ref().filter(|_| one.jid.is_pn()) else { continue };
+                match self.client.add_lid_pn_mapping(&lid.user, &one.jid.user, LearningSource::Usync).await {
+                    Ok(_) => learned += 1,
+                    Err(error) => tracing::warn!(%error, "the two addresses of a person were not kept"),
+                }
+            }
+        }
+        if learned < unknown.len() {
+            tracing::info!(left_out = unknown.len() - learned, "recipients of a status post are not on whatsapp");
+        }
+        answered && learned == 0 && unknown.len() == people.len()
     }
 
     /// The message in WhatsApp's form, or what the try came to without one.
@@ -163,7 +270,9 @@ impl Sender {
         content: &Content,
         along: &Along,
     ) -> Result<wa::Message, Outcome> {
-        let quote = along.quoted.as_ref().map(|quoted| Quote::of(quoted, || self.own_address(to))).transpose();
+        // A newsletter shows no quotes.
+        let quoted = along.quoted.as_ref().filter(|_| !chat.is_newsletter());
+        let quote = quoted.map(|quoted| Quote::of(quoted, || self.own_address(to))).transpose();
         let quote = quote.unwrap_or_else(|error| {
             tracing::error!(message = wa_id, %error, "a quoted message does not decode and is left out");
             None
@@ -174,6 +283,10 @@ impl Sender {
                 let context = quote.as_ref().map(Quote::context);
                 self.files.attach(&self.client, media, context).await?
             }
+            Content::Status(StatusPost { shown, .. }) => match &**shown {
+                Content::Media(media) => self.files.attach(&self.client, media, None).await?,
+                _ => message(content, None),
+            },
             Content::Reaction { message_id, emoji, from_me, participant } => {
                 reaction(chat, message_id, emoji, *from_me, participant.as_deref())
             }
@@ -304,6 +417,7 @@ fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
         Content::Contacts { contacts } => contacts_message(contacts),
         // As it is quoted; `composed` attaches the file.
         Content::Media(content) => media::preview(content),
+        Content::Status(post) => posted(post),
         // Quoted, a poll shows what it asks, and a forwarded message what it says. Its secret stays out of a copy.
         Content::Poll(asked) => wa::Message { message_context_info: MessageField::none(), ..poll::message(asked, &[]) },
         Content::Forward { shown, .. } => shown.as_ref().map_or_else(Default::default, |shown| message(shown, None)),
@@ -330,6 +444,34 @@ fn message(content: &Content, quote: Option<&Quote>) -> wa::Message {
                 ..Default::default()
             }
         }
+    }
+}
+
+/// A status post as it is shown; `composed` attaches its file.
+fn posted(post: &StatusPost) -> wa::Message {
+    let Content::Text { text, .. } = &*post.shown else { return message(&post.shown, None) };
+    wa::Message {
+        extended_text_message: MessageField::some(wa::message::ExtendedTextMessage {
+            text: Some(text.clone()),
+            background_argb: post.background.map(|colour| colour.0),
+            font: post.font.map(font),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn font(font: Font) -> wa::message::extended_text_message::FontType {
+    use wa::message::extended_text_message::FontType as Wire;
+    match font {
+        Font::System => Wire::SYSTEM,
+        Font::SystemText => Wire::SYSTEM_TEXT,
+        Font::SystemBold => Wire::SYSTEM_BOLD,
+        Font::Script => Wire::FB_SCRIPT,
+        Font::Morningbreeze => Wire::MORNINGBREEZE_REGULAR,
+        Font::Calistoga => Wire::CALISTOGA_REGULAR,
+        Font::Exo2 => Wire::EXO2_EXTRABOLD,
+        Font::Courierprime => Wire::COURIERPRIME_BOLD,
     }
 }
 

@@ -8,11 +8,13 @@
 //! So the bytes of a message wait at the transport, where its encryption is behind it: while something was decrypted and
 //! the sessions were not written since, they are written first.
 
+use super::unwritten::Unwritten;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use whatsapp_rust::client::Client;
@@ -30,6 +32,8 @@ const WRITING_TIME_MAX: Duration = Duration::from_secs(2);
 /// the session that one of them holds.
 const HELD_TIME_MAX: Duration = Duration::from_millis(250);
 
+type Writing = BoxFuture<'static, anyhow::Result<()>>;
+
 #[derive(Default)]
 pub(super) struct Ratchet {
     state: Mutex<State>,
@@ -37,7 +41,8 @@ pub(super) struct Ratchet {
     known: Notify,
     /// Messages on their way to the wire, or waiting for the server's word.
     sending: AtomicUsize,
-    client: OnceLock<Weak<Client>>,
+    /// Writes every session.
+    write: OnceLock<Box<dyn Fn() -> Writing + Send + Sync>>,
     /// Held while sessions are written: who comes meanwhile may depend on what is being written.
     writing: tokio::sync::Mutex<()>,
 }
@@ -94,7 +99,21 @@ impl Drop for Sending {
 
 impl Ratchet {
     pub(super) fn serve(&self, client: &Arc<Client>) {
-        let _ = self.client.set(Arc::downgrade(client));
+        let client = Arc::downgrade(client);
+        self.writes_by(move || {
+            let client = client.upgrade();
+            Box::pin(async move {
+                match client {
+                    Some(client) => Ok(client.flush_pending_signal_state().await?),
+                    // Nobody is left whose bytes could wait.
+                    None => Ok(()),
+                }
+            })
+        });
+    }
+
+    fn writes_by(&self, write: impl Fn() -> Writing + Send + Sync + 'static) {
+        let _ = self.write.set(Box::new(write));
     }
 
     /// A message came in and is about to be decrypted.
@@ -130,7 +149,7 @@ impl Ratchet {
             return Ok(());
         }
         let _writing = self.writing.lock().await;
-        let Some(client) = self.client.get().and_then(Weak::upgrade) else { return Ok(()) };
+        let Some(write) = self.write.get() else { return Ok(()) };
         let held = {
             let mut state = self.state();
             if state.is_settled(Instant::now()) {
@@ -138,20 +157,19 @@ impl Ratchet {
             }
             state.held()
         };
-        self.write(&client).await?;
+        self.write(write()).await?;
         if !held.is_empty() {
             // Whose session was held is written in a second go, when it is known what became of its message.
             let _ = tokio::time::timeout(HELD_TIME_MAX, self.all_known(&held)).await;
-            self.write(&client).await?;
+            self.write(write()).await?;
         }
         Ok(())
     }
 
-    async fn write(&self, client: &Arc<Client>) -> anyhow::Result<()> {
+    async fn write(&self, writing: Writing) -> anyhow::Result<()> {
         self.state().stepped = false;
-        let client = client.clone();
         // By itself: cut off in the middle, it could leave messages written and told to nobody.
-        let writing = tokio::spawn(async move { client.flush_pending_signal_state().await });
+        let writing = tokio::spawn(writing);
         let written = tokio::time::timeout(WRITING_TIME_MAX, writing).await;
         if !matches!(written, Ok(Ok(Ok(())))) {
             self.state().stepped = true;
@@ -178,28 +196,32 @@ impl Ratchet {
     }
 }
 
-/// Connections of `factory`, whose bytes wait for the sessions they depend on.
+/// Connections of `factory`, whose bytes wait for the sessions they depend on, and for what was told before them.
 pub(super) struct SettledTransports<F> {
     pub(super) factory: F,
     pub(super) ratchet: Arc<Ratchet>,
+    pub(super) unwritten: Arc<Unwritten>,
 }
 
 #[async_trait]
 impl<F: TransportFactory> TransportFactory for SettledTransports<F> {
     async fn create_transport(&self) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
         let (transport, events) = self.factory.create_transport().await?;
-        Ok((Arc::new(SettledTransport { transport, ratchet: self.ratchet.clone() }), events))
+        let (ratchet, unwritten) = (self.ratchet.clone(), self.unwritten.clone());
+        Ok((Arc::new(SettledTransport { transport, ratchet, unwritten }), events))
     }
 }
 
 struct SettledTransport {
     transport: Arc<dyn Transport>,
     ratchet: Arc<Ratchet>,
+    unwritten: Arc<Unwritten>,
 }
 
 #[async_trait]
 impl Transport for SettledTransport {
     async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+        self.unwritten.settled().await?;
         self.ratchet.before_the_wire().await?;
         self.transport.send(data).await
     }
@@ -268,6 +290,61 @@ mod tests {
         assert!(!known.is_finished());
         ratchet.read("2");
         known.await.expect("does not panic");
+    }
+
+    /// A wire that keeps what goes over it.
+    #[derive(Default)]
+    struct Wire(Mutex<Vec<Bytes>>);
+
+    #[async_trait]
+    impl Transport for Wire {
+        async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+            Ok(())
+        }
+
+        async fn disconnect(&self) {}
+    }
+
+    fn settled(wire: &Arc<Wire>, ratchet: &Arc<Ratchet>) -> SettledTransport {
+        SettledTransport { transport: wire.clone(), ratchet: ratchet.clone(), unwritten: Arc::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_go_out_after_two_seconds_when_the_sessions_are_not_written() {
+        let (ratchet, wire) = (Arc::new(Ratchet::default()), Arc::new(Wire::default()));
+        ratchet.writes_by(|| Box::pin(std::future::pending()));
+        ratchet.read("3EB0");
+        let _sending = ratchet.sending();
+        let began = tokio::time::Instant::now();
+
+        settled(&wire, &ratchet).send(Bytes::from_static(b"first")).await.expect("it goes out");
+
+        assert_eq!(began.elapsed(), WRITING_TIME_MAX);
+        assert_eq!(wire.0.lock().unwrap_or_else(PoisonError::into_inner).as_slice(), [Bytes::from_static(b"first")]);
+        assert!(!ratchet.state().is_settled(Instant::now()), "the next message tries to write them again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_stay_when_the_sessions_cannot_be_written_and_go_at_once_when_they_are() {
+        let (ratchet, wire) = (Arc::new(Ratchet::default()), Arc::new(Wire::default()));
+        let fails = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let now = fails.clone();
+        ratchet.writes_by(move || {
+            let failed = now.load(Ordering::Acquire);
+            Box::pin(async move { if failed { Err(anyhow::anyhow!("the disk is full")) } else { Ok(()) } })
+        });
+        ratchet.read("3EB0");
+        let _sending = ratchet.sending();
+        let transport = settled(&wire, &ratchet);
+        let began = tokio::time::Instant::now();
+
+        assert!(transport.send(Bytes::from_static(b"first")).await.is_err());
+        assert!(wire.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        fails.store(false, Ordering::Release);
+        transport.send(Bytes::from_static(b"second")).await.expect("it goes out");
+
+        assert_eq!((began.elapsed(), ratchet.state().is_settled(Instant::now())), (Duration::ZERO, true));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(in crate::api) struct Wanted {
     /// `nextCursor` of the page before.
     cursor: Option<String>,
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 

@@ -41,7 +41,8 @@ pub(in crate::api) struct CreatedDeviceRow {
 
 /// Create a device for a tenant
 #[utoipa::path(post, path = "/tenants/{tenant}/devices", operation_id = "createDevice", tag = "Admin",
-    request_body = NewDevice, responses((status = 201, body = Envelope<CreatedDevice>)))]
+    request_body = NewDevice, responses((status = 201, body = Envelope<CreatedDevice>),
+        (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn create(
     State(api): State<Api>,
     admin: Admin,
@@ -66,7 +67,8 @@ pub(in crate::api) async fn create(
 
 /// Delete a device
 ///
-/// Stops it, unlinks it at WhatsApp when it is connected, destroys its session.
+/// Stops it, unlinks it at WhatsApp when it is connected, destroys its session. Its chats and messages follow in small steps, also
+/// from the disk; what was told of it stays in the events for as long as those are kept.
 #[utoipa::path(delete, path = "/tenants/{tenant}/devices/{device}", operation_id = "deleteDevice", tag = "Admin",
     responses((status = 200, body = Envelope<Done>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(

@@ -31,10 +31,10 @@ pub(in crate::api) struct DevicesWanted {
     /// Only those in this status.
     status: Option<String>,
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// Rows to pass over.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, maximum = 2147483647)]
     offset: Option<String>,
 }
 
@@ -128,6 +128,7 @@ pub(in crate::api) struct Waiting {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = MetricFigures)]
 pub(in crate::api) struct Figures {
     metrics: Vec<Family>,
 }

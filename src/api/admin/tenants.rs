@@ -148,8 +148,8 @@ pub(in crate::api) async fn activate(
 
 /// Delete a tenant
 ///
-/// Its devices are stopped, its sessions and keys destroyed, its webhooks removed. What happened stays in the event and
-/// audit logs.
+/// Its devices are stopped, its sessions and keys destroyed, its webhooks removed. Its messages, chats, events and files follow
+/// in small steps, also from the disk; its name and the audit log stay.
 #[utoipa::path(delete, path = "/tenants/{tenant}", operation_id = "deleteTenant", tag = "Admin",
     responses((status = 200, body = Envelope<Done>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id): Path<String>) -> Answer<Done> {
@@ -158,7 +158,6 @@ pub(in crate::api) async fn delete(State(api): State<Api>, admin: Admin, Path(id
     api.store.set_tenant_status(&id, TenantStatus::Suspended).await.map_err(no_tenant)?;
     api.directory.halt_tenant(&id).await;
     api.store.delete_tenant(&id).await.map_err(no_tenant)?;
-    api.plugins.forget(&id).await;
     api.plugins.forget(&id).await;
     api.store.audit(admin.audit("tenant.deleted", "tenant", id.as_str()).of(&id)).await?;
     api.count().await?;

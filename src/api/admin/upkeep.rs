@@ -4,12 +4,14 @@ use super::tenants::no_tenant;
 use crate::api::Api;
 use crate::api::caller::Admin;
 use crate::api::envelope::{Answer, Done, Envelope, done, enveloped};
+use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::fields::Fields;
 use crate::api::limits::Charged;
 use crate::api::parameters::Parameters;
-use crate::api::v1::webhooks::dead_letters::{self, DeadLetters, Wanted};
+use crate::api::v1::webhooks::dead_letters::{self, DeadLetters, Replay, Replayed, Wanted};
 use crate::domain::ids::{DeviceId, TenantId};
+use crate::store::{LetterChoice, StoreError};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -52,6 +54,17 @@ pub(in crate::api) struct Reset {
     device_id: String,
 }
 
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct ReplayOfAll {
+    /// Only those of this tenant.
+    #[schema(required = false)]
+    tenant_id: String,
+    #[serde(flatten)]
+    which: Replay,
+}
+
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct Cleaned {
@@ -60,6 +73,8 @@ pub(in crate::api) struct Cleaned {
     deliveries: usize,
     delivery_attempts: usize,
     webhook_secrets: usize,
+    /// What deleted devices and tenants had left.
+    left_behind: usize,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -82,7 +97,7 @@ pub(in crate::api) async fn rate_limits(State(api): State<Api>, _: Admin) -> Ans
 
 /// Empty rate windows
 #[utoipa::path(post, path = "/rate-limit/reset", operation_id = "resetRateLimits", tag = "Admin", request_body = Reset,
-    responses((status = 200, body = Envelope<Done>)))]
+    responses((status = 200, body = Envelope<Done>), (status = 404, response = crate::api::openapi::Missing)))]
 pub(in crate::api) async fn reset_rate_limits(
     State(api): State<Api>,
     admin: Admin,
@@ -110,17 +125,19 @@ pub(in crate::api) async fn reset_rate_limits(
 /// Forget what has had its time
 ///
 /// What the gateway does every hour by itself: old idempotency keys, deliveries that arrived and their log, secrets that were
-/// rotated away, what plugins keep too long.
+/// rotated away, what plugins keep too long, and what deleted devices and tenants have left.
 #[utoipa::path(post, path = "/cleanup", operation_id = "cleanUp", tag = "Admin",
     responses((status = 200, body = Envelope<Cleaned>)))]
 pub(in crate::api) async fn clean_up(State(api): State<Api>, admin: Admin) -> Answer<Cleaned> {
     let swept = api.store.sweep(api.settings.keep).await?;
+    let left_behind = api.store.empty_deleted().await?;
     api.store.audit(admin.audit("store.cleaned", "store", "all")).await?;
     Ok(enveloped(Cleaned {
         idempotency_keys: swept.idempotency_keys,
         deliveries: swept.deliveries,
         delivery_attempts: swept.attempts,
         webhook_secrets: swept.webhook_secrets,
+        left_behind,
     }))
 }
 
@@ -136,6 +153,35 @@ pub(in crate::api) async fn dead_letters(
     let mut parameters = Parameters::default();
     let tenant = parameters.read("tenantId", of.tenant_id.as_deref(), TenantId::parse);
     Ok(enveloped(dead_letters::page(&api, tenant, &wanted, parameters).await?))
+}
+
+/// Replay dead letters of all tenants
+///
+/// As a tenant does it for its own, or of one tenant: those that are named, those of a webhook, an event or a time, or all.
+/// 10,000 at once, oldest first.
+#[utoipa::path(post, path = "/dlq", operation_id = "replayAllDeadLetters", tag = "Admin", request_body = ReplayOfAll,
+    responses((status = 200, body = Envelope<Replayed>)))]
+pub(in crate::api) async fn replay_dead_letters(
+    State(api): State<Api>,
+    admin: Admin,
+    mut fields: Fields,
+) -> Answer<Replayed> {
+    let tenant = fields.parsed("tenantId", false, TenantId::parse);
+    let choice = LetterChoice { tenant: tenant.clone(), ..dead_letters::chosen(&mut fields) };
+    fields.finish()?;
+    if let Some(tenant) = &tenant {
+        api.store.tenant(tenant).await.map_err(|error| match error {
+            StoreError::NotFound => ApiError::field("tenantId", "names no tenant"),
+            other => other.into(),
+        })?;
+    }
+    let replayed = dead_letters::replayed(&api, choice).await?;
+    let mut line =
+        admin.audit("webhook.dead_letters_replayed", "tenant", tenant.as_ref().map_or("all", TenantId::as_str));
+    line.meta = Some(serde_json::json!({ "count": replayed.replayed }));
+    line.tenant = tenant;
+    api.store.audit(line).await?;
+    Ok(enveloped(replayed))
 }
 
 impl From<Charged> for Window {

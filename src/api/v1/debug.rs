@@ -16,7 +16,7 @@ const LIMIT_MAX: u32 = 200;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct Wanted {
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 

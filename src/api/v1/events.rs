@@ -11,6 +11,7 @@ use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, EventId, TenantId};
 use crate::domain::moment::Moment;
 use crate::store::{EventQuery, EventRow, StoreError};
+use crate::whatsapp::raw;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -36,8 +37,11 @@ pub(in crate::api) struct Wanted {
     /// `true` for events that plugins dropped, in place of those that were told.
     #[param(value_type = Option<bool>)]
     dropped: Option<String>,
+    /// `true` for messages in WhatsApp's own form too, as `raw` in the payload of events that came of one.
+    #[param(value_type = Option<bool>)]
+    raw: Option<String>,
     /// 1 to 500; 100 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
     limit: Option<String>,
 }
 
@@ -50,11 +54,7 @@ impl Wanted {
         };
         let cursor = cursor("cursor", self.cursor.as_deref())?;
         let types = types(self.r#type.as_deref())?;
-        let dropped = match self.dropped.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(ApiError::field("dropped", "must be true or false")),
-        };
+        let dropped = flag("dropped", self.dropped.as_deref())?;
         Ok(EventQuery {
             device: None,
             after: cursor,
@@ -64,6 +64,14 @@ impl Wanted {
             dropped,
             limit: limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX)?,
         })
+    }
+}
+
+fn flag(name: &str, text: Option<&str>) -> Result<bool, ApiError> {
+    match text {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ApiError::field(name, "must be true or false")),
     }
 }
 
@@ -134,7 +142,7 @@ pub(in crate::api) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     let query = EventQuery { device: Some(device.id().clone()), ..wanted.query()? };
-    page(&api, &device.tenant.id, query).await
+    page(&api, &device.tenant.id, query, flag("raw", wanted.raw.as_deref())?).await
 }
 
 /// Pull events of the whole tenant
@@ -148,7 +156,7 @@ pub(in crate::api) async fn of_tenant(
     tenant: Tenant<Reads>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
-    page(&api, &tenant.id, wanted.query()?).await
+    page(&api, &tenant.id, wanted.query()?, flag("raw", wanted.raw.as_deref())?).await
 }
 
 /// Tell an event that a plugin dropped
@@ -172,9 +180,17 @@ pub(in crate::api) async fn replay(
     Ok(enveloped(OneEvent { event: row.into() }))
 }
 
-async fn page(api: &Api, tenant: &TenantId, query: EventQuery) -> Result<Response, ApiError> {
+async fn page(api: &Api, tenant: &TenantId, query: EventQuery, with_raw: bool) -> Result<Response, ApiError> {
     let after = query.after;
-    let rows = api.store.events(tenant, query).await?;
+    let mut rows = api.store.events(tenant, query).await?;
+    if with_raw {
+        let messages = api.store.raw_messages(tenant, rows.clone()).await?;
+        for row in &mut rows {
+            if let Some(message) = messages.get(&row.id) {
+                raw::show(&mut row.data, message);
+            }
+        }
+    }
     let next = rows.iter().map(|row| row.seq).max().or(after).unwrap_or(0);
     let shown: Vec<Shown> = rows.into_iter().map(Shown::from).collect();
     Ok(([("x-next-cursor", next.to_string())], Json(shown)).into_response())

@@ -3,22 +3,27 @@
 pub(super) mod account;
 pub(super) mod chat_socket;
 pub(super) mod chats;
+pub(super) mod communities;
 pub(super) mod debug;
 pub(super) mod devices;
 pub(super) mod event_stream;
 pub(super) mod events;
 pub(super) mod groups;
 pub(super) mod keys;
+pub(super) mod labels;
 pub(super) mod lifecycle;
 pub(super) mod media;
 pub(super) mod messages;
+pub(super) mod newsletters;
 pub(super) mod pairing;
 pub(super) mod pipeline;
 pub(super) mod plugins;
+pub(super) mod status;
 pub(super) mod templates;
 pub(super) mod webhooks;
 
 use super::error::ApiError;
+use super::parameters;
 use serde::Deserialize;
 use std::marker::PhantomData;
 use utoipa::IntoParams;
@@ -54,8 +59,8 @@ pub(super) struct Page<M> {
 impl<M: LimitMax> Page<M> {
     pub(super) fn checked(&self) -> Result<(u32, u32), ApiError> {
         let limit = limit(self.limit.as_deref(), M::LIMIT_MAX)?;
-        let offset = self.offset.as_deref().map_or(Ok(0), str::parse);
-        Ok((limit, offset.map_err(|_| ApiError::field("offset", "must be a whole number from 0"))?))
+        let offset = self.offset.as_deref().map_or(Ok(0), parameters::offset);
+        Ok((limit, offset.map_err(|why| ApiError::field("offset", why))?))
     }
 }
 
@@ -67,12 +72,12 @@ pub(super) fn limit(text: Option<&str>, limit_max: u32) -> Result<u32, ApiError>
 
 impl<M: LimitMax> IntoParams for Page<M> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let whole = |least: u32, most: Option<u32>, default: u32| {
+        let whole = |least: u32, most: u32, default: u32| {
             ObjectBuilder::new()
                 .schema_type(schema::Type::Integer)
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
                 .minimum(Some(least))
-                .maximum(most)
+                .maximum(Some(most))
                 .default(Some(default.into()))
                 .build()
         };
@@ -86,8 +91,8 @@ impl<M: LimitMax> IntoParams for Page<M> {
                 .build()
         };
         vec![
-            parameter("limit", "Rows on a page.", whole(1, Some(M::LIMIT_MAX), LIMIT_DEFAULT)),
-            parameter("offset", "Rows to pass over.", whole(0, None, 0)),
+            parameter("limit", "Rows on a page.", whole(1, M::LIMIT_MAX, LIMIT_DEFAULT)),
+            parameter("offset", "Rows to pass over.", whole(0, parameters::OFFSET_MAX, 0)),
         ]
     }
 }

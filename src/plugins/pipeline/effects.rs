@@ -93,7 +93,10 @@ impl Pipeline {
         let device = event.device.clone().ok_or_else(|| refused("the event belongs to no device"));
         let here = || {
             let jid = event.data.get("chat").and_then(Value::as_str).unwrap_or_default();
-            ChatId::parse(jid).map_err(|_| refused(format!("nothing can be sent to the chat {jid:?}")))
+            // What is posted in a newsletter is posted by an API call: a plugin that answers what it reads there would answer
+            // itself.
+            let chat = ChatId::parse(jid).ok().filter(|chat| !chat.is_newsletter());
+            chat.ok_or_else(|| refused(format!("nothing can be sent to the chat {jid:?}")))
         };
         let message_id = event.data.get("id").and_then(Value::as_str).map(str::to_owned);
         let author = || {
@@ -163,7 +166,7 @@ impl Pipeline {
         })
     }
 
-    /// A template as the text that it makes; everything else as it is.
+    /// A template as the text or the file that it makes; everything else as it is.
     async fn filled(&self, content: &Sendable) -> Result<Sendable, Failure> {
         let Sendable::Template(template) = content else { return Ok(content.clone()) };
         let row = self.store.template(&self.tenant, &template.name).await.map_err(|error| match error {
@@ -171,7 +174,11 @@ impl Pipeline {
             other => Failure::Unusable(other.to_string()),
         })?;
         let values = template.variables.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
-        fill(&row.text, &values).map(Sendable::Text).map_err(|misfit| refused(misfit.to_string()))
+        let text = fill(&row.text, &values).map_err(|misfit| refused(misfit.to_string()))?;
+        Ok(match row.media {
+            Some(media) => convert::template_media(&media, text),
+            None => Sendable::Text(text),
+        })
     }
 
     /// The messages of a tick.

@@ -1,5 +1,6 @@
 //! The operations that look across tenants: what the gateway's own loops need. No request of a tenant ends up here.
 
+mod emptied;
 mod figures;
 mod sweep;
 
@@ -225,7 +226,11 @@ impl Store {
             .write(move |tx| {
                 let sql = format!(
                     "SELECT m.tenant_id, m.id FROM tenants AS t JOIN media AS m ON m.tenant_id = t.id \
-                     AND (t.status = 'deleted' OR m.used_at <= ?1 - coalesce((t.media ->> '$.keep_days') * {DAY_MS}, ?2)) \
+                     AND (t.status = 'deleted' \
+                     OR (m.origin = 'received' AND EXISTS (SELECT 1 FROM devices AS d \
+                     WHERE d.id = m.device_id AND d.deleted_at IS NOT NULL)) \
+                     OR (m.used_at <= ?1 - coalesce((t.media ->> '$.keep_days') * {DAY_MS}, ?2) \
+                     AND NOT EXISTS (SELECT 1 FROM templates AS x WHERE x.media_id = m.id))) \
                      WHERE m.state <> 'unlisted' LIMIT ?3"
                 );
                 let old = media_names(tx, &sql, params![now, keep_ms, limit])?;

@@ -115,9 +115,16 @@ pub struct Joined {
 }
 
 impl Account {
-    pub async fn create_group(&self, subject: &str, people: &[PersonId]) -> Result<Created, AccountError> {
+    /// `community` is what it becomes part of.
+    pub async fn create_group(
+        &self,
+        subject: &str,
+        people: &[PersonId],
+        community: Option<&GroupId>,
+    ) -> Result<Created, AccountError> {
         let options = people.iter().map(|person| person_jid(person).map(GroupParticipantOptions::new));
-        let options = GroupCreateOptions::new(subject).with_participants(options.collect::<Result<_, _>>()?);
+        let mut options = GroupCreateOptions::new(subject).with_participants(options.collect::<Result<_, _>>()?);
+        options.linked_parent = community.map(group_jid).transpose()?;
         let groups = self.client.groups();
         let made = self.ask(GROUP, groups.create_group(options)).await?.metadata;
         // The answer lists who was asked for, also those who were not let in: what is read back says who is in.
@@ -283,7 +290,7 @@ impl Account {
         Ok(requests)
     }
 
-    async fn results(&self, answers: Vec<ParticipantChangeResponse>) -> Vec<MemberResult> {
+    pub(super) async fn results(&self, answers: Vec<ParticipantChangeResponse>) -> Vec<MemberResult> {
         let mut results = Vec::with_capacity(answers.len());
         for answer in answers {
             let person = told_or_known(&self.client, &answer.jid, answer.phone_number.as_ref(), None).await;
@@ -333,7 +340,7 @@ pub(in crate::whatsapp) async fn described(client: &Client, metadata: GroupMetad
     }
 }
 
-fn role(of: ParticipantType) -> Role {
+pub(super) fn role(of: ParticipantType) -> Role {
     match of {
         ParticipantType::Member => Role::Member,
         ParticipantType::Admin => Role::Admin,

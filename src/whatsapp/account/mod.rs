@@ -7,23 +7,30 @@
 
 mod calls;
 mod chats;
+mod communities;
 mod contacts;
 mod groups;
+mod labels;
 mod memory;
+mod mex;
+mod newsletters;
 mod presence;
 mod privacy;
 mod profile;
 mod reread;
 
 pub use chats::{Named, Newest};
+pub use communities::{Community, LinkResult, NewCommunity, SubGroup, SubGroupSize};
 pub use contacts::{Checked, ContactProfile, PictureLink};
 pub(super) use groups::described;
 pub use groups::{Group, JoinRequest, Joined, Member, MemberResult, Role};
 pub(super) use memory::{Call, Memory};
+pub(super) use newsletters::told as told_newsletter;
+pub use newsletters::{Newsletter, Post};
 pub(super) use presence::watch_again;
 pub use profile::Profile;
 
-use super::outgoing::Sender;
+use super::outgoing::{Acks, Sender};
 use crate::domain::clock::Clock;
 use crate::domain::jid::{ChatId, GroupId, PersonId};
 use serde::Serialize;
@@ -33,7 +40,10 @@ use std::time::Duration;
 use utoipa::ToSchema;
 use wacore_binary::Jid;
 use whatsapp_rust::client::{CallError, Client, ClientError};
-use whatsapp_rust::features::{BlockingError, ChatStateError, ContactError, GroupError, PresenceError, ProfileError};
+use whatsapp_rust::features::{
+    BlockingError, ChatStateError, CommunityError, ContactError, GroupError, MexError, NewsletterError, PresenceError,
+    ProfileError,
+};
 use whatsapp_rust::request::IqError;
 
 /// Requests of one device under way at once; one more is [`AccountError::Busy`].
@@ -85,6 +95,8 @@ impl AccountError {
 #[derive(Clone)]
 pub struct Account {
     client: Arc<Client>,
+    /// For what WhatsApp answers as it answers a message.
+    acks: Arc<Acks>,
     answer_time_max: Duration,
     clock: Clock,
     memory: Arc<Memory>,
@@ -92,7 +104,7 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(sender: Sender, memory: Arc<Memory>, clock: Clock) -> Self {
-        Self { client: sender.client, answer_time_max: sender.ack_timeout, clock, memory }
+        Self { client: sender.client, acks: sender.acks, answer_time_max: sender.ack_timeout, clock, memory }
     }
 
     /// Asks once. `what` names the thing that is missing when WhatsApp says that something is.
@@ -228,6 +240,28 @@ impl From<GroupError> for AccountError {
             GroupError::DescriptionConflict => {
                 Self::Refused { code: 409, text: "the description was changed meanwhile".into() }
             }
+            other => Self::Failed(format!("{other}: {other:?}")),
+        }
+    }
+}
+
+impl From<CommunityError> for AccountError {
+    fn from(error: CommunityError) -> Self {
+        match error {
+            CommunityError::Iq(error) | CommunityError::Mex(MexError::Request(error)) => error.into(),
+            CommunityError::Group(error) => error.into(),
+            CommunityError::InvalidRequest(why) => Self::Unfit(why),
+            other => Self::Failed(format!("{other}: {other:?}")),
+        }
+    }
+}
+
+impl From<NewsletterError> for AccountError {
+    fn from(error: NewsletterError) -> Self {
+        match error {
+            NewsletterError::Iq(error) | NewsletterError::Mex(MexError::Request(error)) => error.into(),
+            NewsletterError::Client(error) => error.into(),
+            NewsletterError::InvalidRequest(why) => Self::Unfit(why),
             other => Self::Failed(format!("{other}: {other:?}")),
         }
     }

@@ -27,7 +27,7 @@ pub(in crate::api) struct Which {
     /// What `nextCursor` gave.
     cursor: Option<String>,
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
@@ -45,6 +45,8 @@ pub(in crate::api) struct KnownContact {
     first_name: Option<String>,
     /// As they call themselves.
     push_name: Option<String>,
+    /// Whether their status posts are muted.
+    status_muted: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -81,6 +83,7 @@ pub(in crate::api) async fn list(
         name: row.name,
         first_name: row.first_name,
         push_name: row.push_name,
+        status_muted: row.status_muted,
     };
     let contacts: Vec<KnownContact> = rows.into_iter().map(shown).collect();
     Ok(enveloped(KnownContacts { count: contacts.len(), contacts, next_cursor }))
@@ -152,6 +155,7 @@ pub(in crate::api) async fn identity(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct Size {
     /// `true` is the small one.
     #[param(value_type = Option<bool>)]

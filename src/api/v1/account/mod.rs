@@ -6,6 +6,7 @@ pub(in crate::api) mod missing;
 pub(in crate::api) mod presence;
 pub(in crate::api) mod privacy;
 pub(in crate::api) mod profile;
+pub(in crate::api) mod status_mute;
 
 use crate::api::error::ApiError;
 use crate::domain::jid::PersonId;

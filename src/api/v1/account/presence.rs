@@ -20,7 +20,7 @@ pub(in crate::api) struct ShownPresence {
     #[schema(example = "6281234567890")]
     to: String,
     /// `available`, `unavailable`, `composing`, `recording` or `paused`. Its older name `presence` is taken too.
-    #[schema(example = "composing")]
+    #[schema(example = "composing", pattern = "^(available|unavailable|composing|recording|paused)$")]
     r#type: String,
 }
 

@@ -72,27 +72,27 @@ pub(in crate::api) async fn read(State(api): State<Api>, device: OwnDevice<Reads
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct NewPrivacySettings {
     /// `all` or `none`.
-    #[schema(required = false, rename = "readreceipts")]
+    #[schema(required = false, rename = "readreceipts", pattern = "^(all|none)$")]
     read_receipts: String,
     /// `all` or `match_last_seen`.
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|match_last_seen)$")]
     online: String,
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|contacts|contact_blacklist|none)$")]
     last_seen: String,
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|contacts|contact_blacklist|none)$")]
     group_add: String,
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|contacts|contact_blacklist|none)$")]
     status_privacy: String,
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|contacts|contact_blacklist|none)$")]
     profile_picture: String,
     /// `all`, `known` or `contacts`.
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|known|contacts)$")]
     call_add: String,
     /// `all` or `contacts`.
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(all|contacts)$")]
     messages: String,
     /// `off` or `on_standard`.
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^(off|on_standard)$")]
     defense: String,
     /// After how many seconds messages of new chats disappear: 0 (never), 86400, 604800 or 7776000. Can be set and not
     /// read: docs/capabilities.md.

@@ -1,5 +1,6 @@
 //! What an event says to who shows chats: a table from the events of the log to the messages of the socket.
 
+use crate::domain::chat::is_chat;
 use crate::domain::event::EventType;
 use crate::store::EventRow;
 use serde_json::{Map, Value, json};
@@ -37,7 +38,10 @@ pub(super) fn told(row: &EventRow) -> Vec<(&'static str, Value)> {
     let data = &row.data;
     match type_ {
         E::MessageReceived | E::MessageSent => {
-            vec![("messages.upsert", message(row)), ("chats.upsert", one(moved(data)))]
+            // A status post stands in no chat.
+            let stands_in_one = data["chat"].as_str().is_some_and(is_chat);
+            let chat = stands_in_one.then(|| ("chats.upsert", one(moved(data))));
+            [("messages.upsert", message(row))].into_iter().chain(chat).collect()
         }
         E::MessageUpdated
         | E::MessageDeleted
@@ -148,6 +152,7 @@ mod tests {
         assert_eq!([direct[0].0, direct[1].0], ["messages.upsert", "chats.upsert"]);
         let chat = json!({ "jid": "1@s.whatsapp.net", "isGroup": false, "lastMessageTime": 7, "name": "Budi" });
         assert_eq!(direct[1].1["chats"][0], chat);
+        assert_eq!(said(false, "status@broadcast").len(), 1, "a status post moves no chat");
         assert_eq!(group[1].1["chats"][0], json!({ "jid": "2@g.us", "isGroup": true, "lastMessageTime": 7 }));
     }
 

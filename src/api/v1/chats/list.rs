@@ -9,6 +9,7 @@ use crate::domain::chat::is_muted;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::Observed;
 use crate::domain::ids::{DeviceId, TenantId};
+use crate::domain::label::LabelOfChat;
 use crate::store::{ChatRow, StoreError};
 use axum::Json;
 use axum::extract::State;
@@ -38,6 +39,7 @@ pub(in crate::api) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     muted_until: Option<i64>,
     pinned: bool,
+    labels: Vec<LabelOfChat>,
     /// Of a person, where it is known.
     phone_number: Option<String>,
 }
@@ -58,6 +60,7 @@ impl Shown {
             last_message_time: row.last_message_at.map(|at| at / 1_000),
             archived: row.archived,
             pinned: row.pinned,
+            labels: row.labels,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
 use crate::api::v1::limit;
+use crate::domain::ids::DeviceId;
 use crate::store::{Before, LineRow, StoreError};
 use axum::Json;
 use axum::extract::State;
@@ -35,6 +36,9 @@ pub(in crate::api) struct Shown {
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caption: Option<String>,
+    /// Its file, while it is known here: the path to read it at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_url: Option<String>,
     /// Unix seconds.
     timestamp: i64,
     from_me: bool,
@@ -48,8 +52,8 @@ pub(in crate::api) struct Shown {
 }
 
 impl Shown {
-    /// `own` is the account's address.
-    pub(super) fn of(line: LineRow, own: &str) -> Self {
+    /// `own` is the account's address, and `device` the one that has the line.
+    pub(super) fn of(line: LineRow, own: &str, device: &DeviceId) -> Self {
         let is_group = line.chat.ends_with("@g.us");
         let (from, to) = match line.from_me {
             true => (own.to_owned(), line.chat.clone()),
@@ -65,6 +69,7 @@ impl Shown {
             r#type: line.kind,
             text,
             caption,
+            media_url: line.media_id.map(|id| format!("/v1/devices/{device}/media/{id}")),
             timestamp: line.at / 1_000,
             from_me: line.from_me,
             status: line.status,
@@ -94,7 +99,7 @@ pub(in crate::api) struct ChatMessages {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct Wanted {
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// Messages before this one (our id or WhatsApp's), before this moment (unix seconds or milliseconds), or what
     /// `nextCursor` gave.
@@ -147,7 +152,7 @@ pub(in crate::api) async fn list(
     lines.truncate(limit as usize);
     let next_cursor = lines.last().filter(|_| more).map(|line| format!("{}.{}", line.at, line.seq));
     let own = own_address(&device);
-    let messages = lines.into_iter().map(|line| Shown::of(line, &own)).collect();
+    let messages = lines.into_iter().map(|line| Shown::of(line, &own, device.id())).collect();
     Ok(Json(ChatMessages { messages, next_cursor }))
 }
 

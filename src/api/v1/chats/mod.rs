@@ -5,6 +5,7 @@
 
 pub(in crate::api) mod change;
 pub(in crate::api) mod history;
+pub(in crate::api) mod labels;
 pub(in crate::api) mod list;
 pub(in crate::api) mod messages;
 pub(in crate::api) mod read;
@@ -31,7 +32,7 @@ const CHANGED: ChatChanged = ChatChanged { success: true };
 
 /// The chat that the path names.
 fn named(chat: &str) -> Result<ChatId, ApiError> {
-    ChatId::parse_written(chat).map_err(|error| ApiError::field("chat", error.to_string()))
+    ChatId::parse_written_anywhere(chat).map_err(|error| ApiError::field("chat", error.to_string()))
 }
 
 /// A chat that is known. The client library may know a person's other address where the store does not yet.
@@ -41,7 +42,7 @@ async fn find<S>(api: &Api, device: &OwnDevice<S>, chat: &ChatId) -> Result<Opti
         Err(StoreError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    if chat.is_group() {
+    if chat.is_group() || chat.is_newsletter() {
         return Ok(None);
     }
     // Not connected: what the store knows is all there is.
@@ -69,6 +70,11 @@ struct Place {
 impl Place {
     async fn of<S>(api: &Api, device: &OwnDevice<S>, chat: &str) -> Result<Self, ApiError> {
         let chat = named(chat)?;
+        if chat.is_newsletter() {
+            return Err(ApiError::Conflict(
+                "a newsletter is no chat that can be changed; it has routes of its own".to_owned(),
+            ));
+        }
         let Some(row) = find(api, device, &chat).await? else {
             return Ok(Self { address: chat.to_string(), newest: None });
         };

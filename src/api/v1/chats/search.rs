@@ -20,7 +20,7 @@ const WORDS_MAX: usize = 16;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct Wanted {
-    /// Words that all stand in the message, in any order; the last may be the beginning of one. 16 at most.
+    /// Words that all stand in the message, in any order; the last may be the beginning of one, from three letters on. 16 at most.
     #[param(value_type = String)]
     q: Option<String>,
     /// Only of this chat.
@@ -28,7 +28,7 @@ pub(in crate::api) struct Wanted {
     /// What `nextCursor` gave.
     cursor: Option<String>,
     /// 1 to 100; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub(in crate::api) async fn search(
     lines.truncate(limit as usize);
     let next_cursor = lines.last().filter(|_| more).map(|line| line.seq.to_string());
     let own = own_address(&device);
-    let messages = lines.into_iter().map(|line| Shown::of(line, &own)).collect();
+    let messages = lines.into_iter().map(|line| Shown::of(line, &own, device.id())).collect();
     Ok(enveloped(FoundMessages { messages, next_cursor }))
 }
 

@@ -58,6 +58,7 @@ pub(in crate::api) async fn revoke(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct Invitation {
     /// The link, or its code.
     #[param(required = true, min_length = 1, max_length = 256)]

@@ -46,7 +46,7 @@ pub(in crate::api) struct Removed {
 /// What became of each person.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct Changed {
-    results: Vec<MemberResult>,
+    pub(in crate::api::v1) results: Vec<MemberResult>,
 }
 
 /// Add people to a group
@@ -178,6 +178,6 @@ async fn change(
     Ok(results)
 }
 
-fn done(results: &[MemberResult]) -> Vec<String> {
+pub(in crate::api::v1) fn done(results: &[MemberResult]) -> Vec<String> {
     results.iter().filter(|result| result.is_done()).map(|result| result.person.jid.clone()).collect()
 }

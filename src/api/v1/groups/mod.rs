@@ -68,7 +68,7 @@ pub(in crate::api) async fn create(
     let people = fields.list("participants", 1..=PEOPLE_MAX, PersonId::parse_written);
     fields.finish()?;
     let (Some(subject), Some(people)) = (subject, people) else { return Err(ApiError::field("body", "is incomplete")) };
-    let made = changes(&api, &device)?.create_group(&subject, &people).await?;
+    let made = changes(&api, &device)?.create_group(&subject, &people, None).await?;
     let meta = Some(json!({ "device": device.id().as_str(), "participants": people.len() }));
     let line = device.tenant.audit("group.created", "group", &made.group.id);
     api.store.audit(AuditEntry { meta, ..line }).await?;
@@ -117,8 +117,9 @@ pub(in crate::api) async fn leave(
     Ok(done("the account has left the group"))
 }
 
-/// For a request that changes something in groups: charged to the device's window of them, also when WhatsApp refuses it.
-fn changes(api: &Api, device: &OwnDevice<Sends>) -> Result<Account, ApiError> {
+/// For a request that changes something in groups, communities or newsletters: charged to the device's window of them, also when
+/// WhatsApp refuses it.
+pub(in crate::api::v1) fn changes(api: &Api, device: &OwnDevice<Sends>) -> Result<Account, ApiError> {
     let account = device.account(api)?;
     api.limits.charge_own(Key::Groups(device.id().clone()), &device.tenant.allowance)?;
     Ok(account)

@@ -19,11 +19,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
 /// How long a client waits for a file that has to be fetched; the fetch goes on, so that the next request finds it.
 const FETCH_WAIT_MAX: Duration = Duration::from_secs(60);
 /// A fetch that failed is not tried again within this time, however often somebody asks.
 const FAILURE_HOLDS_MS: i64 = 60_000;
+
+/// What stands in a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "the form of the answer, for the API document")]
+pub(in crate::api) struct FileBytes(Vec<u8>);
 
 /// A file
 ///
@@ -34,8 +41,8 @@ const FAILURE_HOLDS_MS: i64 = 60_000;
     params(("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),
         ("If-Range" = Option<String>, Header, description = "An `ETag`; the range counts only while the file has it."),
         ("If-None-Match" = Option<String>, Header, description = "An `ETag`; 304 while the file has it.")),
-    responses((status = 200, description = "The file", content_type = "application/octet-stream"),
-        (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+    responses((status = 200, description = "The file, with its own type", content((FileBytes = "application/octet-stream"), (FileBytes = "*/*"))),
+        (status = 206, description = "The part that was asked for", content((FileBytes = "application/octet-stream"), (FileBytes = "*/*"))),
         (status = 304, description = "The file is the one that the client has"),
         (status = 409, response = crate::api::openapi::Refusal),
         (status = 410, body = ErrorBody, description = "Neither WhatsApp nor the phone that sent the file has it any more."),

@@ -39,7 +39,7 @@ pub(in crate::api) struct SharedContact {
     #[schema(min_length = 1, max_length = 1000)]
     display_name: String,
     /// A whole vCard.
-    #[schema(required = false, max_length = 65536)]
+    #[schema(required = false, min_length = 1, max_length = 65536)]
     vcard: String,
     /// A number in international form, of which a vCard is made.
     #[schema(required = false)]

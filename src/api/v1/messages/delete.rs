@@ -33,12 +33,13 @@ pub(in crate::api) struct Where {
 #[schema(as = Deleted)]
 pub(in crate::api) struct Deleted {
     /// Always true: the deletion is on its way.
-    success: bool,
+    pub(in crate::api::v1) success: bool,
 }
 
 /// Delete a message for everyone
 ///
-/// By our id or WhatsApp's. The account's own messages, and in a group of which it is an admin those of others. On disk
+/// By our id or WhatsApp's. The account's own messages, status posts and newsletters' posts, and in a group of which it is an admin
+/// those of others. On disk
 /// when it is answered; `message.deleted` tells when WhatsApp's server has it, and a `message.updated` with the status
 /// `failed` why not.
 #[utoipa::path(delete, path = "/devices/{device}/messages/{message}", operation_id = "deleteMessage", tag = "Messages",
@@ -54,7 +55,7 @@ pub(in crate::api) async fn send(
 ) -> Bare<Deleted> {
     let idempotency_key = idempotency_key_of(&headers)?;
     let address = |name: &str, given: Option<&str>| {
-        let parsed = given.map(ChatId::parse_written).transpose();
+        let parsed = given.map(ChatId::parse_written_anywhere).transpose();
         parsed.map_err(|why| ApiError::field(name, why.to_string()))
     };
     let to = address("to", place.to.as_deref())?;
@@ -81,10 +82,19 @@ pub(in crate::api) async fn send(
     Ok(Json(Deleted { success: true }))
 }
 
-fn of_known(found: Found) -> Result<(ChatId, Content), ApiError> {
-    let chat = ChatId::parse(&found.chat)
+/// What takes it back, in the chat that it stands in.
+pub(in crate::api::v1) fn of_known(found: Found) -> Result<(ChatId, Content), ApiError> {
+    let chat = ChatId::stored(&found.chat)
         .map_err(|_| ApiError::Conflict("a message of this kind of chat cannot be deleted".to_owned()))?;
+    if chat.is_status() && !matches!(found.said, Said::Sent(Content::Status(_))) {
+        let message = "only a status post that was sent here can be deleted here";
+        return Err(ApiError::Conflict(message.to_owned()));
+    }
     let participant = match found.said {
+        // A post has no author but the newsletter; WhatsApp decides who takes it back.
+        Said::Received { .. } if chat.is_newsletter() => {
+            return Ok((chat, Content::Delete { message_id: found.wa_id, from_me: true, participant: None }));
+        }
         Said::Received { sender, .. } if !found.from_me => {
             if !chat.is_group() {
                 let message = "only who wrote a message can delete it for everyone";

@@ -31,8 +31,8 @@ pub(in crate::api) struct EditMessage {
 
 /// Edit a text that was sent
 ///
-/// A text of this gateway's, by our id or WhatsApp's, within 15 minutes of WhatsApp's server having taken it; anything else
-/// is 409. The answer names the edit, whose status can be asked for as a message's. `message.updated` tells when WhatsApp's
+/// A text of this gateway's, by our id or WhatsApp's, within 15 minutes of WhatsApp's server having taken it, a post in a
+/// newsletter within 30 days; anything else is 409. The answer names the edit, whose status can be asked for as a message's. `message.updated` tells when WhatsApp's
 /// server has it, or why not.
 #[utoipa::path(patch, path = "/devices/{device}/messages/{message}", operation_id = "editMessage", tag = "Messages",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
@@ -64,7 +64,7 @@ pub(in crate::api) async fn send(
         row => row.map_err(no_message)?,
     };
     let now = api.store.clock().now_ms();
-    let until = editable(&row.content, row.status, row.sent_at, row.deleted_at, now)
+    let until = editable(&row.chat, &row.content, row.status, row.sent_at, row.deleted_at, now)
         .map_err(|why| ApiError::Conflict(why.to_string()))?;
     let content = Content::Edit { message_id: row.wa_id, text, until };
     let outgoing = Outgoing { chat: row.chat, content, idempotency_key };

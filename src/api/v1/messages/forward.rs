@@ -56,7 +56,7 @@ pub(in crate::api) async fn send(
 ) -> Bare<Receipt> {
     let to = recipient(&mut fields);
     let message_id = fields.text("messageId", 1..=MESSAGE_ID_CHARS_MAX, true);
-    let from = fields.parsed("from", false, ChatId::parse_written);
+    let from = fields.parsed("from", false, ChatId::parse_written_anywhere);
     let participant = fields.parsed("participant", false, ChatId::parse_written);
     let idempotency_key = idempotency_key(&headers, &mut fields);
     fields.finish()?;
@@ -96,7 +96,7 @@ fn passed_on(found: Found) -> Option<Content> {
 
 fn is_about_itself(content: &Content) -> bool {
     let other = matches!(content, Content::Reaction { .. } | Content::ReadReceipt { .. })
-        || matches!(content, Content::Poll(_) | Content::Interactive(_));
+        || matches!(content, Content::Poll(_) | Content::Interactive(_) | Content::Status(_));
     let once = matches!(content, Content::Media(media) if media.view_once);
     !other && !once && !content.is_about_another()
 }

@@ -28,18 +28,18 @@ pub(in crate::api) struct SendInteractive {
     to: String,
     #[schema(min_length = 1, max_length = 1024)]
     body: String,
-    #[schema(required = false, max_length = 60)]
+    #[schema(required = false, min_length = 1, max_length = 60)]
     header: String,
-    #[schema(required = false, max_length = 60)]
+    #[schema(required = false, min_length = 1, max_length = 60)]
     footer: String,
     /// 1 to 3. Either these or `sections`.
-    #[schema(required = false, max_items = 3)]
+    #[schema(required = false, min_items = 1, max_items = 3)]
     buttons: Vec<InteractiveButton>,
     /// What stands on the button that opens the list; needed with `sections`.
-    #[schema(required = false, max_length = 20)]
+    #[schema(required = false, min_length = 1, max_length = 20)]
     button_text: String,
     /// 1 to 10, with 1 to 10 rows in all.
-    #[schema(required = false, max_items = 10)]
+    #[schema(required = false, min_items = 1, max_items = 10)]
     sections: Vec<InteractiveSection>,
     /// As the header `Idempotency-Key`, which wins.
     #[schema(required = false, min_length = 1, max_length = 255)]
@@ -53,9 +53,9 @@ pub(in crate::api) struct SendInteractive {
 pub(in crate::api) struct InteractiveButton {
     #[schema(min_length = 1, max_length = 20)]
     text: String,
-    #[schema(required = false, max_length = 200)]
+    #[schema(required = false, min_length = 1, max_length = 200)]
     id: String,
-    #[schema(required = false, max_length = 2048)]
+    #[schema(required = false, min_length = 1, max_length = 2048)]
     url: String,
 }
 
@@ -64,7 +64,7 @@ pub(in crate::api) struct InteractiveButton {
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct InteractiveSection {
     /// Needed when there are several sections.
-    #[schema(required = false, max_length = 24)]
+    #[schema(required = false, min_length = 1, max_length = 24)]
     title: String,
     #[schema(min_items = 1, max_items = 10)]
     rows: Vec<InteractiveRow>,
@@ -79,7 +79,7 @@ pub(in crate::api) struct InteractiveRow {
     id: String,
     #[schema(min_length = 1, max_length = 24)]
     title: String,
-    #[schema(required = false, max_length = 72)]
+    #[schema(required = false, min_length = 1, max_length = 72)]
     description: String,
 }
 

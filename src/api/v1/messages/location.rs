@@ -32,7 +32,7 @@ pub(in crate::api) struct SendLocation {
     #[schema(required = false, max_length = 1000)]
     address: String,
     /// A message of this chat, by our id or WhatsApp's. One that is not known is left out.
-    #[schema(required = false, max_length = 128)]
+    #[schema(required = false, min_length = 1, max_length = 128)]
     quoted_message_id: String,
     /// As the header `Idempotency-Key`, which wins.
     #[schema(required = false, min_length = 1, max_length = 255)]

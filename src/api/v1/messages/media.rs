@@ -1,20 +1,23 @@
-//! Messages with a file: an image, a film, a sound, a document or a sticker.
+//! Messages with a file: an image, a film, a sound, a document or a sticker; and status posts with one.
 //!
 //! Wherever the file comes from, it is on disk before the request is answered; WhatsApp gets it when the message is sent.
 
-use super::{acceptance, charged, idempotency_key, quoted_message_id, recipient};
+use super::{acceptance, charged, idempotency_key, quoted_message_id, recipient_anywhere};
 use crate::api::Api;
 use crate::api::caller::{OwnDevice, Sends};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, content_type};
+use crate::api::v1::account::missing::{POST_FILES, missing};
 use crate::api::v1::media::form::Form;
 use crate::api::v1::media::{here, no_media};
+use crate::api::v1::status::{self, Recipients};
 use crate::domain::allowance::SendKind;
-use crate::domain::ids::MediaId;
+use crate::domain::ids::{DeviceId, MediaId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::media::{self, CAPTION_CHARS_MAX, FILE_NAME_CHARS_MAX, MediaKind, settle_kind, settle_type};
 use crate::domain::outgoing::{Content, MediaContent};
+use crate::domain::status_post::StatusPost;
 use crate::egress::EgressError;
 use crate::media::{Claim, Draft};
 use crate::outbound::accept::{AcceptError, Outgoing, Receipt, Taken};
@@ -57,13 +60,13 @@ pub(in crate::api) struct SendMedia {
     #[schema(required = false, format = "uri")]
     media_url: String,
     /// The file in base64, also as a `data:` URL; at most 16 MiB.
-    #[schema(required = false)]
+    #[schema(required = false, min_length = 1)]
     media_buffer: String,
     /// A file that was uploaded, or that came with a message.
     #[schema(required = false)]
     media_id: MediaId,
     /// Left out, the type is told by the file's beginning.
-    #[schema(required = false, max_length = 127)]
+    #[schema(required = false, min_length = 1, max_length = 127)]
     mime_type: String,
     /// Sounds and stickers show none.
     #[schema(required = false, max_length = 4096)]
@@ -77,7 +80,7 @@ pub(in crate::api) struct SendMedia {
     #[schema(required = false)]
     view_once: bool,
     /// A message of this chat, by our id or WhatsApp's. One that is not known is left out.
-    #[schema(required = false, max_length = 128)]
+    #[schema(required = false, min_length = 1, max_length = 128)]
     quoted_message_id: String,
     /// As the header `Idempotency-Key`, which wins.
     #[schema(required = false, min_length = 1, max_length = 255)]
@@ -95,7 +98,7 @@ pub(in crate::api) struct SendMediaForm {
     to: String,
     #[schema(required = false)]
     media_type: MediaKind,
-    #[schema(required = false, max_length = 127)]
+    #[schema(required = false, min_length = 1, max_length = 127)]
     mime_type: String,
     #[schema(required = false, max_length = 4096)]
     caption: String,
@@ -105,7 +108,7 @@ pub(in crate::api) struct SendMediaForm {
     ptt: bool,
     #[schema(required = false)]
     view_once: bool,
-    #[schema(required = false, max_length = 128)]
+    #[schema(required = false, min_length = 1, max_length = 128)]
     quoted_message_id: String,
     #[schema(required = false, min_length = 1, max_length = 255)]
     idempotency_key: String,
@@ -120,14 +123,15 @@ macro_rules! route {
                     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
                             description = "Makes a repeat of this request harmless; kept for 24 hours by default.")),
                     request_body(content((SendMedia = "application/json"), (SendMediaForm = "multipart/form-data"))),
-                    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal)))]
+                    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal),
+                        (status = 501, response = crate::api::openapi::NotSupported)))]
         pub(in crate::api) async fn $name(
             State(api): State<Api>,
             device: OwnDevice<Sends>,
             headers: HeaderMap,
             request: Request,
         ) -> Bare<Receipt> {
-            take(&api, &device, &headers, request, $kind).await
+            take(&api, &device, &headers, request, $kind, Shown::InChat).await
         }
     };
 }
@@ -191,9 +195,18 @@ enum Source {
     Brought(Box<Draft>, Claim),
 }
 
+/// Where the file is to be seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::api::v1) enum Shown {
+    InChat,
+    AsStatus,
+}
+
 /// What was asked for.
 struct Asked {
     chat: ChatId,
+    /// Of a status post.
+    recipients: Option<Recipients>,
     kind: Option<MediaKind>,
     mime: Option<String>,
     caption: Option<String>,
@@ -204,15 +217,17 @@ struct Asked {
     idempotency_key: Option<String>,
 }
 
-async fn take(
+pub(in crate::api::v1) async fn take(
     api: &Api,
     device: &OwnDevice<Sends>,
     headers: &HeaderMap,
     request: Request,
     kind: Option<MediaKind>,
+    shown: Shown,
 ) -> Bare<Receipt> {
-    let (asked, source) = read(api, device, headers, request, kind).await?;
-    charged(api, device, SendKind::Media, taken(api, device, asked, source)).await
+    let (asked, source) = read(api, device, headers, request, kind, shown).await?;
+    let window = if shown == Shown::AsStatus { SendKind::Status } else { SendKind::Media };
+    charged(api, device, window, taken(api, device, asked, source)).await
 }
 
 async fn read(
@@ -221,6 +236,7 @@ async fn read(
     headers: &HeaderMap,
     request: Request,
     kind: Option<MediaKind>,
+    shown: Shown,
 ) -> Result<(Asked, Source), ApiError> {
     let (mut fields, file) = match content_type(&request) {
         Some(type_) if type_.starts_with("multipart/") => {
@@ -229,15 +245,21 @@ async fn read(
         }
         _ => (json_body(api, headers, request).await?, None),
     };
-    let to = recipient(&mut fields);
+    let (to, recipients) = match shown {
+        Shown::InChat => (recipient_anywhere(&mut fields), None),
+        Shown::AsStatus => (Some(ChatId::status()), Some(Recipients::read(&mut fields))),
+    };
     let unknown = "must be image, video, audio, document or sticker";
     let named = fields.parsed("mediaType", false, |text| MediaKind::parse(text).ok_or(unknown));
     let kind = kind.or(named);
     let mut mime = fields.text("mimeType", 1..=MIME_CHARS_MAX, false);
     let caption = fields.text("caption", 0..=CAPTION_CHARS_MAX, false).filter(|caption| !caption.is_empty());
     let file_name = fields.text("fileName", 0..=FILE_NAME_CHARS_MAX, false).as_deref().and_then(media::file_name);
-    let (ptt, view_once) = (fields.flag("ptt").unwrap_or(false), fields.flag("viewOnce").unwrap_or(false));
-    let quoted_message_id = quoted_message_id(&mut fields);
+    let (ptt, view_once, quoted_message_id) = match shown {
+        Shown::InChat => (fields.flag("ptt"), fields.flag("viewOnce"), quoted_message_id(&mut fields)),
+        Shown::AsStatus => (None, None, None),
+    };
+    let (ptt, view_once) = (ptt.unwrap_or(false), view_once.unwrap_or(false));
     let idempotency_key = idempotency_key(headers, &mut fields);
     let named = ["mediaUrl", "mediaBuffer", "mediaId"].iter().filter(|field| fields.has(field)).count();
     if named + usize::from(file.is_some()) != 1 {
@@ -257,7 +279,11 @@ async fn read(
     let source = [url, id, bytes, brought].into_iter().flatten().next();
     fields.finish()?;
     let (Some(chat), Some(source)) = (to, source) else { return Err(ApiError::field("body", "is incomplete")) };
-    let asked = Asked { chat, kind, mime, caption, file_name, ptt, view_once, quoted_message_id, idempotency_key };
+    if chat.is_newsletter() {
+        return Err(missing(&POST_FILES));
+    }
+    let asked =
+        Asked { chat, recipients, kind, mime, caption, file_name, ptt, view_once, quoted_message_id, idempotency_key };
     Ok((asked, source))
 }
 
@@ -314,6 +340,10 @@ async fn taken(api: &Api, device: &OwnDevice<Sends>, asked: Asked, source: Sourc
     if known_by_now && !device.row.linked {
         return Err(AcceptError::NotLinked.into());
     }
+    let audience = match &asked.recipients {
+        Some(recipients) => Some(status::audience(api, device, recipients).await?),
+        None => None,
+    };
     let is_new = !matches!(source, Source::Id(_));
     let row = kept(api, device, &asked, source).await?;
     if !known_by_now {
@@ -321,6 +351,13 @@ async fn taken(api: &Api, device: &OwnDevice<Sends>, asked: Asked, source: Sourc
     }
     let accepted = match asked.content(&row) {
         Ok(content) => {
+            let content = match audience {
+                Some(audience) => {
+                    let shown = Box::new(content);
+                    Content::Status(StatusPost { shown, background: None, font: None, audience })
+                }
+                None => content,
+            };
             let Asked { chat, idempotency_key, .. } = asked;
             let outgoing = Outgoing { chat, content, idempotency_key };
             acceptance.accept_as(&fingerprint, outgoing).await.map_err(ApiError::from)
@@ -356,17 +393,25 @@ async fn kept(api: &Api, device: &OwnDevice<Sends>, asked: &Asked, source: Sourc
             draft.write(bytes).await?;
             (draft, Claim::default())
         }
-        Source::Url(url) => {
-            let time = api.media.settings().fetch_timeout;
-            let fetched = tokio::time::timeout(time, fetched(api, device, &url)).await;
-            fetched.map_err(|_| ApiError::UpstreamTimeout("the file behind mediaUrl did not come in time"))??
-        }
+        Source::Url(url) => fetched(api, tenant, device.id(), &url).await?,
     };
     Ok(draft.keep(said(claim)).await?)
 }
 
-/// Fetches through the same guard as webhooks pass.
-async fn fetched(api: &Api, device: &OwnDevice<Sends>, url: &Url) -> Result<(Draft, Claim), ApiError> {
+/// Fetches the file behind `mediaUrl`, in bounded time; its row will name this device.
+pub(in crate::api::v1) async fn fetched(
+    api: &Api,
+    tenant: &TenantId,
+    device: &DeviceId,
+    url: &Url,
+) -> Result<(Draft, Claim), ApiError> {
+    let time = api.media.settings().fetch_timeout;
+    let fetched = tokio::time::timeout(time, opened(api, tenant, device, url)).await;
+    fetched.map_err(|_| ApiError::UpstreamTimeout("the file behind mediaUrl did not come in time"))?
+}
+
+/// Through the same guard as webhooks pass.
+async fn opened(api: &Api, tenant: &TenantId, device: &DeviceId, url: &Url) -> Result<(Draft, Claim), ApiError> {
     let refused = |error: EgressError| match error {
         EgressError::Timeout => ApiError::UpstreamTimeout("the file behind mediaUrl did not come in time"),
         other => ApiError::field("mediaUrl", format!("could not be fetched: {other}")),
@@ -389,7 +434,7 @@ async fn fetched(api: &Api, device: &OwnDevice<Sends>, url: &Url) -> Result<(Dra
         lenient: true,
         ..Claim::default()
     };
-    let mut draft = api.media.draft(&device.tenant.id, device.id()).await?;
+    let mut draft = api.media.draft(tenant, device).await?;
     while let Some(piece) = answer.piece().await.map_err(refused)? {
         draft.write(piece).await?;
     }
@@ -405,7 +450,7 @@ impl Asked {
             Source::Id(id) => json!({ "id": id }),
             Source::Brought(..) => Value::Null,
         };
-        json!({
+        let mut fingerprint = json!({
             "chat": self.chat,
             "kind": self.kind,
             "mime": self.mime,
@@ -415,7 +460,11 @@ impl Asked {
             "viewOnce": self.view_once,
             "quoted": self.quoted_message_id,
             "source": source,
-        })
+        });
+        if let Some(recipients) = &self.recipients {
+            fingerprint["recipients"] = json!(recipients.named());
+        }
+        fingerprint
     }
 
     fn content(&self, row: &MediaRow) -> Result<Content, ApiError> {

@@ -47,7 +47,7 @@ pub(in crate::api) async fn accept(
 }
 
 /// The same, for content that follows from what was `asked` and from what it names: a repeat is known by the former.
-async fn accept_as(
+pub(in crate::api::v1) async fn accept_as(
     api: &Api,
     device: &OwnDevice<Sends>,
     kind: SendKind,
@@ -59,7 +59,7 @@ async fn accept_as(
 }
 
 /// The answer of an earlier request with this key, before what the request names is looked at: that may have changed.
-async fn earlier(
+pub(in crate::api::v1) async fn earlier(
     api: &Api,
     device: &OwnDevice<Sends>,
     key: Option<&str>,
@@ -124,6 +124,11 @@ pub(in crate::api) fn recipient(fields: &mut Fields) -> Option<ChatId> {
     fields.parsed("to", true, ChatId::parse_written)
 }
 
+/// `to` of a kind that a newsletter takes too.
+pub(in crate::api) fn recipient_anywhere(fields: &mut Fields) -> Option<ChatId> {
+    fields.parsed("to", true, ChatId::parse_written_anywhere)
+}
+
 /// `quotedMessageId`, ours or WhatsApp's.
 pub(in crate::api) fn quoted_message_id(fields: &mut Fields) -> Option<String> {
     fields.text("quotedMessageId", 1..=MESSAGE_ID_CHARS_MAX, false)
@@ -142,7 +147,7 @@ pub(in crate::api) fn idempotency_key(headers: &HeaderMap, fields: &mut Fields) 
 }
 
 /// The header alone, of a request without a body.
-fn idempotency_key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(in crate::api::v1) fn idempotency_key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     in_header(headers).map_err(|why| ApiError::field("Idempotency-Key", why))
 }
 

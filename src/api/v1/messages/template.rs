@@ -1,6 +1,6 @@
-//! Texts that are made of a template.
+//! Texts, and files with a text below, that are made of a template.
 
-use super::{accept_as, earlier, idempotency_key, recipient};
+use super::{accept_as, earlier, idempotency_key, recipient_anywhere};
 use crate::api::Api;
 use crate::api::caller::{OwnDevice, Sends, no_template};
 use crate::api::envelope::Bare;
@@ -8,9 +8,11 @@ use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::api::v1::templates::NAME_CHARS_MAX;
 use crate::domain::allowance::SendKind;
-use crate::domain::outgoing::{Content, TEXT_CHARS_MAX};
+use crate::domain::media::CAPTION_CHARS_MAX;
+use crate::domain::outgoing::{Content, MediaContent, TEXT_CHARS_MAX};
 use crate::domain::template::fill;
 use crate::outbound::accept::{Outgoing, Receipt};
+use crate::store::TemplateRow;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -32,16 +34,17 @@ pub(in crate::api) struct SendTemplate {
     #[schema(min_length = 1, max_length = 64)]
     template: String,
     /// A text for every place of the template, and no other.
-    #[schema(required = false)]
+    #[schema(required = false, example = json!({ "name": "Budi", "order": "42" }))]
     variables: HashMap<String, String>,
     /// As the header `Idempotency-Key`, which wins.
     #[schema(required = false, min_length = 1, max_length = 255)]
     idempotency_key: String,
 }
 
-/// Send a text that is made of a template
+/// Send a message that is made of a template
 ///
-/// What goes out, and what plugins and webhooks see, is a text.
+/// What goes out, and what plugins and webhooks see, is a text, or the template's file with the text below it; the file
+/// is charged to the window of files.
 #[utoipa::path(post, path = "/devices/{device}/messages/template", operation_id = "sendTemplate", tag = "Messages",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
             description = "Makes a repeat of this request harmless; kept for 24 hours by default.")),
@@ -53,7 +56,7 @@ pub(in crate::api) async fn send(
     headers: HeaderMap,
     mut fields: Fields,
 ) -> Bare<Receipt> {
-    let to = recipient(&mut fields);
+    let to = recipient_anywhere(&mut fields);
     let name = fields.text("template", 1..=NAME_CHARS_MAX, true);
     let variables: BTreeMap<String, String> =
         fields.texts("variables", VARIABLES_MAX).unwrap_or_default().into_iter().collect();
@@ -65,19 +68,40 @@ pub(in crate::api) async fn send(
         return Ok(Json(receipt));
     }
     let template = api.store.template(&device.tenant.id, &name).await.map_err(no_template)?;
-    let text = filled(&template.text, &variables)?;
-    let content = Content::Text { text, mentions: Vec::new(), quoted_message_id: None, link_preview: None };
-    accept_as(&api, &device, SendKind::Text, &asked, Outgoing { chat, content, idempotency_key }).await
+    let (window, content) = filled(template, &variables)?;
+    accept_as(&api, &device, window, &asked, Outgoing { chat, content, idempotency_key }).await
 }
 
-fn filled(template: &str, variables: &BTreeMap<String, String>) -> Result<String, ApiError> {
-    let text = fill(template, variables).map_err(|misfit| {
+/// What goes out, and the window it is charged to.
+fn filled(template: TemplateRow, variables: &BTreeMap<String, String>) -> Result<(SendKind, Content), ApiError> {
+    let text = fill(&template.text, variables).map_err(|misfit| {
         let missing = misfit.missing.into_iter().map(|name| (name, "is required by the template"));
         let unknown = misfit.unknown.into_iter().map(|name| (name, "is not in the template"));
         ApiError::fields(missing.chain(unknown).map(|(name, why)| (format!("variables.{name}"), why.to_owned())))
     })?;
-    match text.chars().count() {
-        1..=TEXT_CHARS_MAX => Ok(text),
-        _ => Err(ApiError::field("variables", format!("make a text that has not 1 to {TEXT_CHARS_MAX} characters"))),
+    let count = text.chars().count();
+    let unfit = |least: u32, most: usize| {
+        ApiError::field("variables", format!("make a text that has not {least} to {most} characters"))
+    };
+    match template.media {
+        Some(_) if count > CAPTION_CHARS_MAX => Err(unfit(0, CAPTION_CHARS_MAX)),
+        Some(media) => {
+            let content = Content::Media(MediaContent {
+                media_id: media.id,
+                kind: media.kind,
+                mime_type: None,
+                file_name: media.file_name,
+                caption: Some(text).filter(|text| !text.is_empty()),
+                ptt: false,
+                view_once: false,
+                quoted_message_id: None,
+            });
+            Ok((SendKind::Media, content))
+        }
+        None if (1..=TEXT_CHARS_MAX).contains(&count) => {
+            let content = Content::Text { text, mentions: Vec::new(), quoted_message_id: None, link_preview: None };
+            Ok((SendKind::Text, content))
+        }
+        None => Err(unfit(1, TEXT_CHARS_MAX)),
     }
 }

@@ -1,6 +1,6 @@
 //! Texts.
 
-use super::{accept, idempotency_key, quoted_message_id, recipient};
+use super::{accept, idempotency_key, quoted_message_id, recipient_anywhere};
 use crate::api::Api;
 use crate::api::caller::{OwnDevice, Sends};
 use crate::api::envelope::Bare;
@@ -22,7 +22,8 @@ const URL_CHARS_MAX: usize = 2_048;
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct SendText {
-    /// A phone number in international form, with or without `+`, spaces and dashes; or a JID of a person or a group.
+    /// A phone number in international form, with or without `+`, spaces and dashes; or a JID of a person, a group or a
+    /// newsletter, which shows no mentions and no quotes.
     #[schema(example = "6281234567890")]
     to: String,
     #[schema(min_length = 1, max_length = 65536)]
@@ -31,7 +32,7 @@ pub(in crate::api) struct SendText {
     #[schema(required = false, max_items = 256)]
     mentions: Vec<String>,
     /// A message of this chat, by our id or WhatsApp's. One that is not known is left out: the text goes without a quote.
-    #[schema(required = false, max_length = 128)]
+    #[schema(required = false, min_length = 1, max_length = 128)]
     quoted_message_id: String,
     /// What is shown of a link in the text. Nothing is fetched: what you give is what is shown.
     #[schema(required = false)]
@@ -50,7 +51,7 @@ pub(in crate::api) struct ShownLink {
     url: String,
     #[schema(min_length = 1, max_length = 1000)]
     title: String,
-    #[schema(required = false, max_length = 1000)]
+    #[schema(required = false, min_length = 1, max_length = 1000)]
     description: String,
 }
 
@@ -69,12 +70,19 @@ pub(in crate::api) async fn send(
     headers: HeaderMap,
     mut fields: Fields,
 ) -> Bare<Receipt> {
-    let to = recipient(&mut fields);
+    let to = recipient_anywhere(&mut fields);
     let text = fields.text("text", 1..=TEXT_CHARS_MAX, true);
     let mentions = fields.list("mentions", 0..=MENTIONS_MAX, ChatId::parse_written).unwrap_or_default();
     let quoted_message_id = quoted_message_id(&mut fields);
     let link_preview = link_preview(&mut fields, text.as_deref());
     let idempotency_key = idempotency_key(&headers, &mut fields);
+    if to.as_ref().is_some_and(ChatId::is_newsletter) {
+        for (given, field) in [(!mentions.is_empty(), "mentions"), (quoted_message_id.is_some(), "quotedMessageId")] {
+            if given {
+                fields.wrong(field, "is not for a newsletter");
+            }
+        }
+    }
     fields.finish()?;
     let (Some(chat), Some(text)) = (to, text) else { return Err(ApiError::field("body", "is incomplete")) };
     let content = Content::Text { text, mentions, quoted_message_id, link_preview };

@@ -22,7 +22,7 @@ pub(in crate::api) struct Part {
     /// `nextCursor` of the page before.
     cursor: Option<String>,
     /// 1 to 500; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
     limit: Option<String>,
 }
 

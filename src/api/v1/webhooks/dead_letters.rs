@@ -34,7 +34,7 @@ pub(in crate::api) struct Wanted {
     /// `nextCursor` of the page before.
     cursor: Option<String>,
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
@@ -114,7 +114,7 @@ pub(in crate::api) struct DeadLetters {
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct Replayed {
     /// Deliveries that are due again.
-    replayed: u64,
+    pub(in crate::api) replayed: u64,
     /// Those that still lie there: of webhooks that are disabled or deleted, or more than 10,000 at once.
     remaining: u64,
 }
@@ -150,12 +150,16 @@ pub(in crate::api) async fn replay(
 ) -> Answer<Replayed> {
     let choice = LetterChoice { tenant: Some(tenant.id.clone()), ..chosen(&mut fields) };
     fields.finish()?;
-    let replayed = api.store.replay_dead_letters(choice.clone()).await?;
-    let remaining = api.store.count_dead_letters(choice).await?;
+    let Replayed { replayed, remaining } = replayed(&api, choice).await?;
     let mut line = tenant.audit("webhook.dead_letters_replayed", "tenant", tenant.id.as_str());
     line.meta = Some(serde_json::json!({ "count": replayed }));
     api.store.audit(line).await?;
     Ok(enveloped(Replayed { replayed, remaining }))
+}
+
+pub(in crate::api) async fn replayed(api: &Api, choice: LetterChoice) -> Result<Replayed, ApiError> {
+    let replayed = api.store.replay_dead_letters(choice.clone()).await?;
+    Ok(Replayed { replayed, remaining: api.store.count_dead_letters(choice).await? })
 }
 
 /// Give dead letters up
@@ -213,7 +217,8 @@ fn cursor(text: &str) -> Result<(UnixMs, String), &'static str> {
 
 const SAY_WHICH: &str = "say which: some of them, a webhook, an event, a time, or \"all\"";
 
-fn chosen(fields: &mut Fields) -> LetterChoice {
+/// Of any tenant, as long as the caller says of which.
+pub(in crate::api) fn chosen(fields: &mut Fields) -> LetterChoice {
     let named = ["deliveryIds", "webhookId", "eventType", "since", "until"].iter().any(|field| fields.has(field));
     let all = fields.flag("all").unwrap_or(false);
     if !named && !all {

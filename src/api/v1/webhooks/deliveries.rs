@@ -34,10 +34,10 @@ pub(in crate::api) struct Wanted {
     #[param(value_type = Option<u64>)]
     cursor: Option<String>,
     /// 1 to 200; 50 when left out.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// Rows to pass over. A cursor does not slip when new ones come in between.
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, maximum = 2147483647)]
     offset: Option<String>,
 }
 
@@ -92,6 +92,7 @@ pub(in crate::api) struct Shown {
 
 /// One HTTP request.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryAttempt)]
 pub(in crate::api) struct Attempt {
     /// From 1, and again from 1 after a retry that somebody asked for.
     attempt: u32,

@@ -65,7 +65,7 @@ pub(in crate::api) struct WebhookOptions {
     #[schema(required = false, min_length = 1, max_length = 100)]
     name: String,
     /// Signs the deliveries: `whsec_` and base64 of 24 to 64 bytes, or any other text. Generated when left out.
-    #[schema(required = false)]
+    #[schema(required = false, min_length = 16, max_length = 256)]
     secret: String,
     /// Sent along in the URL, as the parameter `token`, so that a receiver can turn strangers away before it looks at a body.
     /// Stored encrypted and never shown; an empty one ends it.
@@ -97,6 +97,9 @@ pub(in crate::api) struct WebhookOptions {
     /// Only events that fit; what an event does not tell does not keep it out. An empty one wants all.
     #[schema(required = false)]
     filter: WebhookFilter,
+    /// Whether `data.raw` holds the message in WhatsApp's own form, of events that came of one.
+    #[schema(required = false, default = false)]
+    raw: bool,
 }
 
 /// What is left out leaves out nothing.
@@ -146,6 +149,7 @@ pub(in crate::api) struct Shown {
     schedule: Schedule,
     ordering: Order,
     filter: WebhookFilter,
+    raw: bool,
     /// Since when its attempts fail, unix seconds; null while it works.
     failing_since: Option<i64>,
     /// Its name in configuration files.
@@ -268,7 +272,7 @@ fn spec(
     let filter = filter(&mut fields);
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
     let timeout_ms = fields.whole("timeout", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX);
-    let enabled = fields.flag("enabled");
+    let (enabled, raw) = (fields.flag("enabled"), fields.flag("raw"));
     let device_ids = fields.list("deviceIds", 0..=DEVICES_MAX, |id| DeviceId::parse(id).map(String::from));
     let format = fields.parsed("format", false, |name| known_format(api, tenant, name));
     let headers = fields.texts("headers", HEADERS_MAX);
@@ -298,6 +302,7 @@ fn spec(
             schedule,
             order,
             filter: filter.unwrap_or_default(),
+            raw: raw.unwrap_or(false),
         },
         Some(before) => WebhookSpec {
             name: name.or(before.name),
@@ -314,6 +319,7 @@ fn spec(
             schedule,
             order,
             filter: filter.unwrap_or(before.filter),
+            raw: raw.unwrap_or(before.raw),
         },
     };
     Ok((spec, generated))
@@ -373,6 +379,7 @@ impl From<WebhookRow> for Shown {
                 from_me: webhook.filter.from_me,
                 is_group: webhook.filter.is_group,
             },
+            raw: webhook.raw,
             failing_since: webhook.failing_since.map(|at| at / 1000),
             format: webhook.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
             slug: webhook.slug,

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct NewSecret {
     /// `whsec_` and base64 of 24 to 64 bytes, or any other text. Generated when left out.
-    #[schema(required = false)]
+    #[schema(required = false, min_length = 16, max_length = 256)]
     secret: String,
 }
 

@@ -1,0 +1,278 @@
+//! Deleted means deleted: what a device or a tenant leaves behind goes in small steps, so that nobody's writing waits for it.
+//! What stays is the row itself, with its name, for the audit log's sake.
+
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::DeviceId;
+use crate::store::{Result, Store};
+use rusqlite::params;
+
+/// Rows of one transaction; others write in between.
+const ROWS_AT_ONCE: usize = 500;
+/// Pages of the words' index that one transaction writes anew.
+const PAGES_AT_ONCE: i64 = 200;
+/// What was under way when something was deleted has ended by then; until then it is looked at again.
+const SETTLED_AFTER_MS: i64 = 600_000;
+
+/// Rows that belong to somebody: where, by which key they are taken out, and whose they are, as a condition on `?1`.
+struct Part {
+    table: &'static str,
+    key: &'static str,
+    whose: &'static str,
+}
+
+const fn of_device(table: &'static str, key: &'static str) -> Part {
+    Part { table, key, whose: "device_id = ?1" }
+}
+
+const fn of_tenant(table: &'static str, key: &'static str) -> Part {
+    Part { table, key, whose: "tenant_id = ?1" }
+}
+
+/// What concerns the account that a device is linked to, in an order that no reference stands against.
+const OF_ACCOUNT: [Part; 7] = [
+    of_device("chat_labels", "chat_id, label_id"),
+    of_device("labels", "device_id, id"),
+    of_device("chat_messages", "rowid"),
+    of_device("chats", "rowid"),
+    of_device("contacts", "device_id, jid"),
+    of_device("lid_phone_map", "device_id, lid"),
+    of_device("device_chat_sync", "device_id"),
+];
+
+/// The rest of a device. What came in and is not told yet is told first.
+const OF_DEVICE: [Part; 7] = [
+    of_device("poll_votes", "device_id, poll_wa_id, voter"),
+    of_device("polls", "device_id, wa_id"),
+    of_device("idempotency_keys", "device_id, key"),
+    of_device("media_uploads", "media_id, device_id, kind"),
+    of_device("messages_outbox", "rowid"),
+    Part { table: "messages_inbox", key: "rowid", whose: "device_id = ?1 AND processed <> 0" },
+    of_device("device_locks", "device_id"),
+];
+
+/// What a tenant has beside its devices; files go with the media's own sweep.
+const OF_TENANT: [Part; 15] = [
+    Part { table: "messages_inbox", key: "rowid", whose: "tenant_id = ?1 AND processed = 0" },
+    Part {
+        table: "webhook_logs",
+        key: "rowid",
+        whose: "webhook_id IN (SELECT id FROM webhooks WHERE webhooks.tenant_id = ?1)",
+    },
+    of_tenant("dlq", "delivery_id"),
+    of_tenant("webhook_deliveries", "rowid"),
+    of_tenant("webhooks", "rowid"),
+    of_tenant("event_logs", "rowid"),
+    of_tenant("templates", "rowid"),
+    of_tenant("plugin_traces", "rowid"),
+    of_tenant("plugin_logs", "rowid"),
+    of_tenant("plugin_differences", "rowid"),
+    of_tenant("plugin_dedupe", "tenant_id, plugin, key"),
+    of_tenant("plugin_ticks", "tenant_id, plugin, schedule"),
+    of_tenant("plugin_kv", "tenant_id, plugin, key"),
+    of_tenant("plugin_kv_use", "tenant_id, plugin"),
+    of_tenant("api_keys", "rowid"),
+];
+
+impl Store {
+    /// Removes what deleted devices and tenants have left, also from the disk; says how many rows.
+    pub async fn empty_deleted(&self) -> Result<usize> {
+        let devices = self.to_empty("devices", "deleted_at IS NOT NULL").await?;
+        let tenants = self.to_empty("tenants", "status = 'deleted'").await?;
+        if devices.is_empty() && tenants.is_empty() {
+            return Ok(0);
+        }
+        let mut rows = 0;
+        for device in &devices {
+            for part in OF_ACCOUNT.iter().chain(&OF_DEVICE) {
+                rows += self.remove(part, device).await?;
+            }
+        }
+        for tenant in &tenants {
+            for part in &OF_TENANT {
+                rows += self.remove(part, tenant).await?;
+            }
+        }
+        // Noted last, so that a crash before leaves it to be done again.
+        self.forget_words().await?;
+        self.db.checkpoint().await?;
+        for device in devices {
+            self.note_empty("devices", "deleted_at", device).await?;
+        }
+        for tenant in tenants {
+            self.note_empty("tenants", "updated_at", tenant).await?;
+        }
+        Ok(rows)
+    }
+
+    /// The index of words notes beside a word that its message is gone; the word itself goes when that part of the index is
+    /// written anew.
+    async fn forget_words(&self) -> Result<()> {
+        // A negative figure asks for all of it, in as many steps as that takes.
+        let mut pages = -PAGES_AT_ONCE;
+        loop {
+            let written = self
+                .db
+                .write(move |tx| {
+                    let before = tx.total_changes();
+                    tx.prepare_cached(
+                        "INSERT INTO chat_messages_text (chat_messages_text, rank) VALUES ('merge', ?1)",
+                    )?
+                    .execute([pages])?;
+                    Ok(tx.total_changes().saturating_sub(before))
+                })
+                .await?;
+            // The statement itself counts as one (SQLite's documentation of FTS5, section 6.7).
+            if written < 2 {
+                return Ok(());
+            }
+            pages = PAGES_AT_ONCE;
+        }
+    }
+
+    /// Chats of another account are none of the one that is linked now.
+    pub(in crate::store) async fn forget_account(&self, device: &DeviceId) -> Result<()> {
+        for part in &OF_ACCOUNT {
+            self.remove(part, device.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    async fn to_empty(&self, table: &'static str, deleted: &'static str) -> Result<Vec<String>> {
+        self.db
+            .read(move |conn| {
+                let mut statement =
+                    conn.prepare_cached(&format!("SELECT id FROM {table} WHERE {deleted} AND emptied = 0"))?;
+                let ids = statement.query_map([], |row| row.get(0))?;
+                Ok(ids.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn remove(&self, part: &'static Part, of: &str) -> Result<usize> {
+        let Part { table, key, whose } = part;
+        let sql = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {whose} LIMIT ?2)");
+        let mut rows = 0;
+        loop {
+            let (sql, of) = (sql.clone(), of.to_owned());
+            let removed =
+                self.db.write(move |tx| Ok(tx.prepare_cached(&sql)?.execute(params![of, ROWS_AT_ONCE])?)).await?;
+            rows += removed;
+            if removed < ROWS_AT_ONCE {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// It is not looked at any more, once nothing can come after.
+    async fn note_empty(&self, table: &'static str, deleted_at: &'static str, id: String) -> Result<()> {
+        let before: UnixMs = self.clock.now_ms().saturating_sub(SETTLED_AFTER_MS);
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    &format!(
+                        "UPDATE {table} SET emptied = 1 WHERE id = ?1 AND {deleted_at} < ?2 AND NOT EXISTS \
+                         (SELECT 1 FROM messages_inbox WHERE processed = 0 AND ?1 IN (device_id, tenant_id))"
+                    ),
+                    params![id, before],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::clock::Clock;
+    use crate::domain::event::{Event, EventType};
+    use crate::domain::ids::DeviceId;
+    use crate::domain::outgoing::Status;
+    use crate::store::world::World;
+    use crate::store::{HistoryChat, HistoryPart, NewLine};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn line(number: usize, word: &str) -> NewLine {
+        NewLine {
+            wa_id: format!("{word}{number}"),
+            from_me: number.is_multiple_of(2),
+            sender: String::new(),
+            outbox_id: None,
+            media_id: None,
+            kind: "text".into(),
+            text: Some(format!("{word} {number}")),
+            is_caption: false,
+            at: 1_000 + i64::try_from(number).expect("few"),
+            status: Some(Status::Sent),
+            unread: false,
+            starred: false,
+        }
+    }
+
+    async fn rows(world: &World, sql: &str, of: &str) -> i64 {
+        let (sql, of) = (sql.to_owned(), of.to_owned());
+        world.store.db.read(move |conn| Ok(conn.query_row(&sql, [of], |row| row.get(0))?)).await.expect("a count")
+    }
+
+    async fn lines(world: &World, device: &DeviceId) -> i64 {
+        rows(world, "SELECT count(*) FROM chat_messages WHERE device_id = ?1", device.as_str()).await
+    }
+
+    /// Chats of a device, with more lines than one step takes, and a word that stands nowhere else.
+    async fn chats(world: &World, device: &DeviceId, word: &str) {
+        let lease = world.store.acquire_lease(&world.tenant, device).await.expect("lease");
+        for chat in 0..3 {
+            let lines = (0..400).map(|number| line(chat * 1_000 + number, word)).collect();
+            let address = format!("6281{chat}@s.whatsapp.net");
+            let part =
+                HistoryPart { chats: vec![HistoryChat { address, lines, ..Default::default() }], ..Default::default() };
+            world.store.record_history(&world.tenant, &lease, part).await.expect("recorded");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deleted_device_leaves_no_row_and_no_word_and_another_one_keeps_its_own() {
+        let world = World::new().await;
+        let kept = world.lease.device.clone();
+        let gone = world.store.create_device(&world.tenant, "gone").await.expect("device").id;
+        chats(&world, &kept, "remaining").await;
+        chats(&world, &gone, "vanishing").await;
+        world.store.delete_device(&world.tenant, &gone).await.expect("deleted");
+
+        let removed = world.store.empty_deleted().await.expect("emptied");
+
+        assert!(removed >= 1_203, "{removed}");
+        assert_eq!((lines(&world, &gone).await, lines(&world, &kept).await), (0, 1_200));
+        assert_eq!(rows(&world, "SELECT count(*) FROM chats WHERE device_id = ?1", gone.as_str()).await, 0);
+        let words = ["remaining".to_owned()];
+        let found = world.store.search_lines(&world.tenant, &kept, &words, None, None, 50).await.expect("found");
+        assert_eq!(found.len(), 50);
+        // The index of words holds what it begins with: the word itself stands in no page any more.
+        let pages = "SELECT count(*) FROM chat_messages_text_data WHERE instr(block, CAST(?1 AS BLOB))";
+        assert_eq!(rows(&world, pages, "vanish").await, 0);
+        assert!(rows(&world, pages, "remain").await > 0);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_tenant_is_looked_at_until_nothing_can_come_after_and_then_no_more() {
+        let world = World::new().await;
+        let device = world.lease.device.clone();
+        world.received("62811@s.whatsapp.net", "62811@s.whatsapp.net", "A", b"not told yet").await;
+        let event = Event::new(world.tenant.clone(), Some(device), EventType::DeviceConnected, 1, json!({}));
+        world.store.append_event(event).await.expect("told");
+        world.store.delete_tenant(&world.tenant).await.expect("deleted");
+        let to_empty = "SELECT count(*) FROM tenants WHERE id = ?1 AND emptied = 0";
+        let id = world.tenant.as_str();
+
+        world.store.empty_deleted().await.expect("emptied");
+
+        for table in ["event_logs", "messages_inbox", "api_keys", "chats"] {
+            let left = rows(&world, &format!("SELECT count(*) FROM {table} WHERE tenant_id = ?1"), id).await;
+            assert_eq!(left, 0, "{table}");
+        }
+        assert_eq!(rows(&world, to_empty, id).await, 1, "what was under way may still write");
+        Clock::advance(world.store.clock(), Duration::from_secs(601));
+        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
+        assert_eq!(rows(&world, to_empty, id).await, 0);
+    }
+}
