@@ -114,3 +114,27 @@ fn the_reader_of_edges_sees_paths_groups_and_crates() {
     assert!(names_crate("use rusqlite::params;", "rusqlite") && names_crate("use wacore as w;", "wacore"));
     assert!(!names_crate("my_rusqlite::x; // wacore_binary", "wacore"));
 }
+
+/// The document has one place for each name: of two types with one name, the second would be described as the first.
+#[test]
+fn no_two_types_of_the_api_document_have_one_name() {
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (module, code) in modules() {
+        for derived in
+            code.split("#[derive(").skip(1).filter(|rest| rest.split(')').next().unwrap().contains("ToSchema"))
+        {
+            let declared = |keyword: &str| derived.find(keyword).map(|at| (at, &derived[at + keyword.len()..]));
+            let (at, rest) = ["struct ", "enum "].into_iter().filter_map(declared).min_by_key(|(at, _)| *at).unwrap();
+            let other = derived[..at].split_once("as = ").map(|(_, other)| other);
+            let word = |text: &str| text.chars().take_while(char::is_ascii_alphanumeric).collect::<String>();
+            let name = word(other.unwrap_or(rest));
+            // In a macro it is a variable.
+            if !name.is_empty() {
+                named.entry(name).or_default().push(format!("{module}: {}", word(rest)));
+            }
+        }
+    }
+    assert!(named.len() > 200, "{}", named.len());
+    let twice: Vec<_> = named.into_iter().filter(|(_, types)| types.len() > 1).collect();
+    assert!(twice.is_empty(), "give one of them another name with `#[schema(as = …)]`: {twice:?}");
+}

@@ -1,6 +1,6 @@
 //! What can be read from the disk: message text, yes; secrets, no.
 
-use crate::support::{Gateway, Phones, simulator, text, until};
+use crate::support::{Gateway, Phones, answer, simulator, text, until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
@@ -54,6 +54,35 @@ async fn no_secret_of_a_run_stands_in_database_wal_or_log() {
     for name in ["noise_key", "identity_key", "adv_secret_key"] {
         assert!(!contains(&disk, name.as_bytes()), "{name} is on disk");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_said_stands_on_disk_after_its_tenant_was_deleted() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    gateway.send_text("a quokka crosses the road", "key").await.unwrap();
+    until("the contact's answer, with the words in it", async || {
+        let events = gateway.get(&gateway.device("/events?type=message.received")).await;
+        events.to_string().contains("quokka").then_some(())
+    })
+    .await;
+    let found = gateway.get(&gateway.device("/messages/search?q=quokka")).await;
+    assert!(!found["data"]["messages"].as_array().unwrap().is_empty(), "{found}");
+    let on_disk = || {
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap_or_default();
+        let disk = [read("rijan.db"), read("rijan.db-wal")].concat();
+        [&b"quokka"[..], b"crosses the road"].iter().filter(|words| contains(&disk, words)).count()
+    };
+    assert_eq!(on_disk(), 2, "the search finds what is there");
+    let tenant = text(&gateway.info["tenantId"]);
+    assert_eq!(answer(gateway.admin("DELETE", &format!("/admin/tenants/{tenant}"))).await.0, 200);
+
+    let (status, cleaned) = answer(gateway.admin("POST", "/admin/cleanup")).await;
+
+    assert_eq!(status, 200, "{cleaned}");
+    until("the words to be gone from the disk", async || (on_disk() == 0).then_some(())).await;
+    let (_, log) = answer(gateway.admin("GET", &format!("/admin/audit-logs?tenantId={tenant}"))).await;
+    assert_eq!(log["data"]["logs"][0]["action"], "tenant.deleted", "what was done stays: {log}");
 }
 
 fn contains(disk: &[u8], needle: &[u8]) -> bool {

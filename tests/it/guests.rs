@@ -47,6 +47,12 @@ pub fn hostile() -> Vec<u8> {
     built(&BUILT, "tests/guests/hostile", "hostile")
 }
 
+/// The plugin of `tests/guests` that keeps what it is shown.
+pub fn witness() -> Vec<u8> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    built(&BUILT, "tests/guests/witness", "witness")
+}
+
 /// In Rust, so it is built here when nobody has built it.
 fn built(once: &OnceLock<PathBuf>, project: &str, name: &str) -> Vec<u8> {
     let file = once.get_or_init(|| {

@@ -303,6 +303,9 @@ needs --allow-remove: device \"support\" of tenant \"acme\" (not linked)
 no API key opens tenant \"acme\": POST /admin/tenants/acme/regenerate-key makes one
 ";
     assert_eq!((code, plan.as_str()), (2, expected));
+    let (status, shown) = answer(gateway.admin("POST", "/admin/config/plan")).await;
+    let over_the_api = text(&shown["data"]["text"]);
+    assert!(status == 200 && over_the_api.contains("3 to change") && expected.starts_with(&over_the_api), "{shown}");
 
     let (code, _, refused) = command(&gateway, &["apply"]).await;
     assert_eq!(code, 1);

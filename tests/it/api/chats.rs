@@ -1,14 +1,14 @@
 //! Chats: which there are, what stands in them, and what is done to one: read back by another device of the account.
 
 use super::kinds::{fields, send, written};
-use crate::support::{Phones, Tenant, answer, tenant, text, until};
+use crate::support::{Phones, Tenant, answer, png, tenant, text, until};
 use serde_json::{Value, json};
 
 async fn ask(gateway: &Tenant, device: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
     answer(gateway.request(method, &format!("/v1/devices/{device}{path}")).json(&body)).await
 }
 
-async fn done(gateway: &Tenant, device: &str, method: &str, path: &str, body: Value) -> Value {
+pub async fn done(gateway: &Tenant, device: &str, method: &str, path: &str, body: Value) -> Value {
     let (status, answer) = ask(gateway, device, method, path, body).await;
     assert_eq!(status, 200, "{method} {path}: {answer}");
     answer
@@ -21,8 +21,31 @@ async fn two_devices() -> (Tenant, String, String) {
     (gateway, first, second)
 }
 
+/// Two devices of an account with a chat, each of which has taken in something of the other: neither is still taking in
+/// what was before it was linked.
+pub async fn devices_in_step() -> (Tenant, String, String) {
+    let (gateway, first, second) = two_devices().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    written(&gateway, json!({ "text": "are you open?" })).await;
+    chat(&gateway, &second, &contact_jid(&gateway), |_| true).await;
+    for (by, seen_by) in [(&first, &second), (&second, &first)] {
+        for on in [true, false] {
+            until("the other device to take it in", async || {
+                for action in ["pin", "mute"] {
+                    done(&gateway, by, "POST", &format!("/chats/{contact}/{action}"), json!({ action: on })).await;
+                }
+                let listed = done(&gateway, seen_by, "GET", "/chats", Value::Null).await;
+                let chat = &listed["chats"][0];
+                (chat["pinned"] == on && chat["muted"] == on).then_some(())
+            })
+            .await;
+        }
+    }
+    (gateway, first, second)
+}
+
 /// The chat with this address as the device lists it, once it is as wanted.
-async fn chat(gateway: &Tenant, device: &str, jid: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub async fn chat(gateway: &Tenant, device: &str, jid: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     until("the chat to be as wanted", async || {
         let listed = done(gateway, device, "GET", "/chats?limit=200", Value::Null).await;
         listed["chats"].as_array().unwrap().iter().find(|chat| chat["jid"] == jid && wanted(chat)).cloned()
@@ -39,7 +62,7 @@ async fn event(gateway: &Tenant, device: &str, type_: &str, fits: impl Fn(&Value
     .await
 }
 
-fn contact_jid(gateway: &Tenant) -> String {
+pub fn contact_jid(gateway: &Tenant) -> String {
     format!("{}@s.whatsapp.net", text(&gateway.info["contactPhone"]))
 }
 
@@ -120,24 +143,10 @@ async fn pages_of_a_chat_follow_each_other_without_a_gap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_done_to_a_chat_is_read_back_by_another_device() {
-    let (gateway, first, second) = two_devices().await;
+    let (gateway, first, second) = devices_in_step().await;
     let (contact, jid) = (text(&gateway.info["contactPhone"]), contact_jid(&gateway));
     let id = written(&gateway, json!({ "text": "keep this" })).await;
-    chat(&gateway, &second, &jid, |_| true).await;
-    // Once each has taken in something of the other, neither is still taking in what was before it was linked.
-    for (by, seen_by) in [(&first, &second), (&second, &first)] {
-        for on in [true, false] {
-            until("the other device to take it in", async || {
-                for action in ["pin", "mute"] {
-                    done(&gateway, by, "POST", &format!("/chats/{contact}/{action}"), json!({ action: on })).await;
-                }
-                let listed = done(&gateway, seen_by, "GET", "/chats", Value::Null).await;
-                let chat = &listed["chats"][0];
-                (chat["pinned"] == on && chat["muted"] == on).then_some(())
-            })
-            .await;
-        }
-    }
+    chat(&gateway, &second, &jid, |chat| chat["unreadCount"] == 2).await;
     let post =
         async |path: &str, body: Value| done(&gateway, &first, "POST", &format!("/chats/{contact}{path}"), body).await;
 
@@ -148,21 +157,6 @@ async fn what_is_done_to_a_chat_is_read_back_by_another_device() {
     post("/archive", json!({ "archived": false })).await;
     chat(&gateway, &second, &jid, |chat| chat["archived"] == false).await;
 
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    for body in
-        [json!({ "mute": true, "durationMs": 8 * 3_600_000 }), json!({ "muted": true, "durationSeconds": 8 * 3_600 })]
-    {
-        post("/mute", body).await;
-        let muted = chat(&gateway, &second, &jid, |chat| chat["muted"] == true).await;
-        let until = muted["mutedUntil"].as_i64().unwrap();
-        assert!((now + 8 * 3_600..now + 8 * 3_600 + 120).contains(&until), "{until} is eight hours after {now}");
-        post("/mute", json!({ "mute": false })).await;
-        chat(&gateway, &second, &jid, |chat| chat["muted"] == false).await;
-    }
-    post("/mute", json!({ "mute": true })).await;
-    let always = chat(&gateway, &second, &jid, |chat| chat["muted"] == true).await;
-    assert!(always.get("mutedUntil").is_none(), "{always}");
-
     post("/pin", json!({ "pin": true })).await;
     chat(&gateway, &second, &jid, |chat| chat["pinned"] == true).await;
 
@@ -172,7 +166,7 @@ async fn what_is_done_to_a_chat_is_read_back_by_another_device() {
     assert_eq!(read["messages"][0]["starred"], true, "{read}");
 
     written(&gateway, json!({ "text": "and not this" })).await;
-    chat(&gateway, &second, &jid, |chat| chat["unreadCount"] == 2).await;
+    chat(&gateway, &second, &jid, |chat| chat["unreadCount"] == 3).await;
     post("/clear", json!({ "keepStarred": true })).await;
     event(&gateway, &second, "chat.updated", |data| data["changes"]["cleared"] == true).await;
     let read = done(&gateway, &second, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
@@ -363,4 +357,54 @@ async fn an_edit_and_a_deletion_show_in_the_chat_and_leave_the_search() {
     assert!(line(&json!(theirs), "deleted").await.get("text").is_none());
     let found = done(&gateway, &device, "GET", "/messages/search?q=secretword", Value::Null).await;
     assert_eq!(found["data"]["messages"], json!([]), "what was taken back is not found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_within_the_same_second_stands_behind_what_it_answers() {
+    let gateway = tenant().await;
+    let (device, contact) = (text(&gateway.info["deviceId"]), text(&gateway.info["contactPhone"]));
+    let mut expected = Vec::new();
+
+    for number in 0..6 {
+        let words = format!("question {number}");
+        send(&gateway, "text", json!({ "to": contact, "text": words })).await;
+        let answer = format!("Got it: {words}");
+        event(&gateway, &device, "message.received", |data| data["text"] == json!(answer)).await;
+        expected.extend([words, answer]);
+    }
+
+    let read = done(&gateway, &device, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
+    let texts: Vec<String> = read["messages"].as_array().unwrap().iter().map(|one| text(&one["text"])).collect();
+    expected.reverse();
+    assert_eq!(texts, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_in_a_chat_has_the_path_to_read_it_at_in_both_directions() {
+    let gateway = tenant().await;
+    let (device, contact) = (text(&gateway.info["deviceId"]), text(&gateway.info["contactPhone"]));
+    let theirs = written(&gateway, json!({ "media": { "kind": "image", "size": 3_000, "caption": "the menu" } })).await;
+    let picture = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, png(2_000));
+    let ours = json!({ "to": contact, "mediaBuffer": picture, "caption": "the shop" });
+    let ours = send(&gateway, "image", ours).await;
+    let words = written(&gateway, json!({ "text": "no file" })).await;
+
+    let read = done(&gateway, &device, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
+    let of = |id: &Value| {
+        read["messages"].as_array().unwrap().iter().find(|one| one["waMessageId"] == *id).cloned().unwrap()
+    };
+    for (id, caption, size) in [(&json!(theirs), "the menu", 3_000), (&ours["messageId"], "the shop", 2_000)] {
+        let line = of(id);
+        assert_eq!(line["caption"], caption);
+        let file = gateway.request("GET", &text(&line["mediaUrl"])).send().await.unwrap();
+        assert_eq!((file.status().as_u16(), file.bytes().await.unwrap().len()), (200, size), "{line}");
+    }
+    assert!(of(&json!(words)).get("mediaUrl").is_none());
+
+    let found = done(&gateway, &device, "GET", "/messages/search?q=menu", Value::Null).await;
+    assert_eq!(found["data"]["messages"][0]["mediaUrl"], of(&json!(theirs))["mediaUrl"]);
+    written(&gateway, json!({ "delete": { "id": theirs } })).await;
+    let read = done(&gateway, &device, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
+    let gone = read["messages"].as_array().unwrap().iter().find(|one| one["waMessageId"] == json!(theirs)).unwrap();
+    assert_eq!((&gone["deleted"], gone.get("mediaUrl")), (&json!(true), None), "{gone}");
 }

@@ -79,7 +79,7 @@ fn role(group: &Value, phone: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_is_made_as_clients_know_it_and_its_member_hears_of_it() {
+async fn a_new_group_has_its_id_in_the_answer_and_its_member_hears_of_it() {
     let pair = Pair::new().await;
     let device = text(&pair.gateway.info["devicePhone"]);
     let body = json!({ "subject": " Order 43 ", "participants": [pair.contact, "6281299999999"] });

@@ -93,3 +93,29 @@ async fn every_bad_field_of_a_key_is_named() {
     assert_eq!(status, 400);
     assert_eq!(fields, ["name", "scopes[1]", "expires_in_days", "allowed_ips[0]"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_lists_rotates_and_revokes_the_keys_of_a_tenant() {
+    let gateway = tenant().await;
+    let keys = format!("/admin/tenants/{}/keys", text(&gateway.info["tenantId"]));
+    let asked = json!({ "name": "till", "scopes": ["read"] });
+    let (status, made) = answer(gateway.admin("POST", &keys).json(&asked)).await;
+    assert_eq!(status, 201, "{made}");
+    let first = made["data"]["api_key"].clone();
+    let key = format!("{keys}/{}", text(&made["data"]["key"]["id"]));
+
+    let (status, rotated) = answer(gateway.admin("POST", &format!("{key}/rotate")).json(&json!({}))).await;
+
+    assert_eq!((status, &rotated["data"]["key"]["name"]), (200, &json!("till")), "{rotated}");
+    let second = rotated["data"]["api_key"].clone();
+    assert_eq!(with(&gateway, &first, "GET", "/v1/devices").await.0, 401, "it stopped at once");
+    assert_eq!(with(&gateway, &second, "GET", "/v1/devices").await.0, 200);
+    let (status, listed) = answer(gateway.admin("GET", &keys)).await;
+    assert_eq!((status, &listed["data"]["total"]), (200, &json!(3)), "{listed}");
+    let newest = format!("{keys}/{}", text(&listed["data"]["keys"][0]["id"]));
+    assert_eq!(answer(gateway.admin("DELETE", &newest)).await.0, 200);
+    assert_eq!(with(&gateway, &second, "GET", "/v1/devices").await.0, 401);
+    let (status, tenants) = answer(gateway.admin("GET", "/admin/tenants?limit=100")).await;
+    let (tenants, id) = (tenants["data"]["tenants"].as_array().unwrap().clone(), &gateway.info["tenantId"]);
+    assert!(status == 200 && tenants.iter().any(|one| one["id"] == *id && one["status"] == "active"), "{tenants:?}");
+}

@@ -58,6 +58,11 @@ async fn every_kind_of_send_has_a_window_of_its_own_and_what_was_not_taken_costs
     ] {
         assert_eq!(post(kind, body).await, (200, Some(most), Some(most - if most == 60 { 2 } else { 1 })), "{kind}");
     }
+    let path = gateway.device("/status/text");
+    let posted =
+        gateway.request("POST", &path).json(&json!({ "text": "hi", "recipients": [to] })).send().await.unwrap();
+    let header = |name: &str| posted.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((header("x-ratelimit-limit"), header("x-ratelimit-remaining")), ("10".to_owned(), "9".to_owned()));
     // A repeat and a refusal give their charge back; the next one finds the window as it was.
     let again = json!({ "body": "b", "buttons": [{ "id": "1", "text": "Yes" }], "idempotencyKey": "one" });
     assert_eq!(post("interactive", again).await, (200, Some(60), Some(58)));

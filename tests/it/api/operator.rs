@@ -101,6 +101,51 @@ async fn dead_letters_of_all_tenants_are_seen_and_what_has_had_its_time_is_forgo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_replays_the_dead_letters_of_a_tenant_or_of_all() {
+    let (folder, simulator, receiver) = (tempfile::tempdir().unwrap(), simulator().await, Receiver::start().await);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    receiver.answer(404);
+    let hook = json!({ "url": receiver.url, "events": ["message.sent"], "retryCount": 1 });
+    answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await;
+    let parked = async |count: usize| {
+        until("the dead letters", async || {
+            (gateway.get("/v1/webhooks/dlq").await["data"]["total"] == count).then_some(())
+        })
+        .await;
+    };
+    gateway.send_text("one", "one").await.unwrap();
+    parked(1).await;
+    let replay = async |body: Value| answer(gateway.admin("POST", "/admin/dlq").json(&body)).await;
+    let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
+
+    let (status, refused) = replay(json!({ "tenantId": "x", "since": "y" })).await;
+    let fields: Vec<&Value> = refused["error"]["details"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+    assert_eq!((status, json!(fields)), (400, json!(["tenantId", "since"])));
+    assert_eq!(replay(json!({ "tenantId": gateway.info["tenantId"] })).await.0, 400, "which of them is said");
+    let nobody = json!({ "tenantId": "tenant_0000000000000000000000000000000f", "all": true });
+    let (status, refused) = replay(nobody).await;
+    assert_eq!((status, &refused["error"]["details"][0]["field"]), (400, &json!("tenantId")));
+    let other = replay(json!({ "tenantId": made["data"]["tenant"]["id"], "all": true })).await.1;
+    assert_eq!(other["data"], json!({ "replayed": 0, "remaining": 0 }), "another tenant's stay");
+    let as_tenant = answer(gateway.request("POST", "/admin/dlq").json(&json!({ "all": true }))).await;
+    assert_eq!(as_tenant.0, 401);
+
+    let own = replay(json!({ "tenantId": gateway.info["tenantId"], "all": true })).await.1;
+    assert_eq!(own["data"]["replayed"], 1, "{own}");
+    parked(1).await;
+    receiver.answer(204);
+    let (_, all) = replay(json!({ "eventType": "message.sent" })).await;
+    assert_eq!(all["data"], json!({ "replayed": 1, "remaining": 0 }));
+
+    parked(0).await;
+    let (_, log) = answer(gateway.admin("GET", "/admin/audit-logs?action=webhook.dead_letters_replayed")).await;
+    let lines: Vec<(&Value, &Value)> =
+        log["data"]["logs"].as_array().unwrap().iter().map(|line| (&line["resource_id"], &line["meta"])).collect();
+    assert_eq!(lines[0], (&json!("all"), &json!({ "count": 1 })), "{log}");
+    assert_eq!(lines[1], (&gateway.info["tenantId"], &json!({ "count": 1 })), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_latest_stanzas_are_shown_without_their_contents() {
     let gateway = tenant().await;
     gateway.send_text("the words of a message", "one").await.unwrap();

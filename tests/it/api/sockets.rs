@@ -10,7 +10,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, handshake::client::Request};
 
-type Socket = WebSocketStream<TcpStream>;
+pub type Socket = WebSocketStream<TcpStream>;
 
 fn request(gateway: &Tenant, path: &str, header: Option<(&'static str, String)>) -> Request {
     let mut request = gateway.url(path).replacen("http", "ws", 1).into_client_request().unwrap();
@@ -21,13 +21,15 @@ fn request(gateway: &Tenant, path: &str, header: Option<(&'static str, String)>)
 }
 
 /// Opens it over a connection that takes little at once.
-async fn open(gateway: &Tenant, path: &str, header: Option<(&'static str, String)>) -> Socket {
+pub async fn open(gateway: &Tenant, path: &str, header: Option<(&'static str, String)>) -> Socket {
     let request = request(gateway, path, header);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let address = request.uri().authority().unwrap().as_str().parse().unwrap();
     let connection = socket.connect(address).await.unwrap();
-    tokio_tungstenite::client_async(request, connection).await.unwrap().0
+    let (opened, answer) = tokio_tungstenite::client_async(request, connection).await.unwrap();
+    gateway.http.note("GET", path.split('?').next().unwrap(), answer.status().as_u16(), None);
+    opened
 }
 
 fn key(gateway: &Tenant) -> String {
@@ -39,7 +41,7 @@ async fn with_key(gateway: &Tenant) -> Socket {
 }
 
 /// The next thing that the server says: a message as JSON, or the code it closes with.
-async fn heard(socket: &mut Socket) -> Result<Value, u16> {
+pub async fn heard(socket: &mut Socket) -> Result<Value, u16> {
     loop {
         let next = tokio::time::timeout(PATIENCE, socket.next()).await.expect("nothing was said");
         match next.expect("it ended without a close").unwrap() {
@@ -108,7 +110,7 @@ fn contact_jid(phone: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_is_judged_like_a_header_and_one_of_another_tenant_like_a_bad_one() {
+async fn a_token_is_judged_like_a_header_and_one_of_another_tenant_is_answered_like_a_bad_one() {
     let gateway = own(&[]).await;
     let (_, made) = answer(gateway.admin("POST", "/admin/tenants").json(&json!({ "name": "Other" }))).await;
     let (own_key, other) = (key(&gateway), text(&made["data"]["api_key"]));

@@ -1,6 +1,6 @@
 //! Events as they happen, followed over real connections.
 
-use crate::support::{Gateway, Own, PATIENCE, Phones, Tenant, answer, own, own_with, simulator, text, until};
+use crate::support::{Call, Gateway, Own, PATIENCE, Phones, Tenant, answer, own, own_with, simulator, text, until};
 use rijan::domain::event::EventType;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub struct Block {
 }
 
 impl Stream {
-    pub async fn open(request: reqwest::RequestBuilder) -> Self {
+    pub async fn open(request: Call) -> Self {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");

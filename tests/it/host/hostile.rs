@@ -1,9 +1,10 @@
 //! A plugin that attacks its host (`tests/guests/hostile`), and the mechanism that stops each attack.
 
 use super::*;
-use crate::support::{alone, resident_mib};
+use crate::support::{alone, hold_to_its_schema, resident_mib};
 use rijan::domain::aftermath::{KvEntry, KvValue};
 use rijan::plugins::PluginState;
+use rijan::store::NewTemplate;
 use std::time::Instant;
 use tokio::net::TcpListener;
 
@@ -72,7 +73,7 @@ async fn each_attack_is_stopped_by_its_own_mechanism() {
         ("routes 201", "refused_effect", "more than 200 effects"),
         ("other 500000", "refused_effect", "knows no effect"),
         ("to status@broadcast", "refused_effect", "status@broadcast"),
-        ("to 62811@newsletter", "refused_effect", "unknown server"),
+        ("to 62811@newsletter", "refused_effect", "is a newsletter"),
         ("to-long 500000", "refused_effect", "the recipient"),
         ("device-long 500000", "refused_effect", "no device"),
         ("emoji 33", "refused_effect", "emoji"),
@@ -105,7 +106,7 @@ async fn each_attack_is_stopped_by_its_own_mechanism() {
 async fn polls_templates_and_buttons_are_sent_when_they_are_within_what_the_api_allows() {
     let world = with_hostile().await;
     let (name, text) = ("greeting".to_owned(), "Hello {{name}}".to_owned());
-    world.store.create_template(&world.tenant, name, text, 10).await.expect("created");
+    world.store.create_template(&world.tenant, NewTemplate { name, text, media: None }, 10).await.expect("created");
     let buttons = r#"{"body":"b","buttons":[{"id":"1","text":"Yes"}]}"#;
 
     for (number, (words, expected)) in [
@@ -382,6 +383,9 @@ async fn a_plugin_that_keeps_failing_is_left_alone_and_tried_again_when_time_has
             assert_eq!(failure(&decided).0, kind);
             let told: Vec<_> = decided.aftermath.events.iter().map(|event| event.type_).collect();
             assert_eq!(told, if number == 2 { vec![EventType::PluginTripped] } else { vec![] });
+            for event in &decided.aftermath.events {
+                hold_to_its_schema(event.type_.as_str(), &event.data);
+            }
         }
 
         let left = world.process(world.event("3", "answer")).await;

@@ -1,5 +1,6 @@
 //! Plugins, with real components: the examples, built from their sources. One that is missing fails its test.
 
+mod event_data;
 mod install;
 mod killed;
 mod load;
@@ -45,6 +46,11 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     }
     body.extend(format!("--{BOUNDARY}--\r\n").as_bytes());
     body
+}
+
+/// The form that brings a component, behind the header that announces it.
+pub fn component_form(component: &[u8]) -> (String, Vec<u8>) {
+    (format!("multipart/form-data; boundary={BOUNDARY}"), form(&[("component", component)]))
 }
 
 pub async fn upload(gateway: &Tenant, component: &[u8], settings: Option<Value>) -> (u16, Value) {

@@ -2,17 +2,22 @@
 //! the API, a tenant of their own on a gateway that they share.
 
 mod alone;
+mod client;
 mod files;
+mod operations;
 mod own;
 mod receiver;
+pub mod record;
 mod schemas;
 mod shared;
 
 pub use alone::{alone, resident_mib};
+pub use client::{Call, Client};
 pub use files::{form, png, sha256};
+pub use operations::{Caller, Operations};
 pub use own::{Own, own, own_with};
 pub use receiver::Receiver;
-pub use schemas::problems;
+pub use schemas::{hold_to_its_schema, problems};
 pub use shared::{database, tenant};
 
 use schemas::Told;
@@ -34,7 +39,7 @@ pub fn text(value: &Value) -> String {
 /// A tenant with a linked device and a contact, and what a client needs to act for it. `info` is what the sandbox prints.
 pub struct Tenant {
     pub info: Value,
-    pub http: reqwest::Client,
+    pub http: Client,
     /// What was told of it is held against the schemas in the end.
     _told: Option<Told>,
 }
@@ -80,8 +85,8 @@ impl Gateway {
             let log = std::fs::read_to_string(data.join("gateway.log")).unwrap_or_default();
             panic!("the sandbox printed {line:?} ({error}); its log:\n{log}")
         });
-        let told = Told { database: data.join("rijan.db"), tenant: None };
-        Self { child, tenant: Tenant { info, http: http(), _told: Some(told) } }
+        let told = Told::new(data.join("rijan.db"), None);
+        Self { child, tenant: Tenant { info, http: Client::new(), _told: Some(told) } }
     }
 
     /// SIGKILL: no goodbye, no flush.
@@ -109,13 +114,13 @@ impl Tenant {
         format!("/v1/devices/{}{path}", text(&self.info["deviceId"]))
     }
 
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: &str, path: &str) -> Call {
         self.http
             .request(method.parse().unwrap(), self.url(path))
             .header("authorization", format!("Bearer {}", text(&self.info["apiKey"])))
     }
 
-    pub fn admin(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub fn admin(&self, method: &str, path: &str) -> Call {
         let method = method.parse().unwrap();
         self.http.request(method, self.url(path)).header("x-master-key", text(&self.info["masterKey"]))
     }
@@ -163,7 +168,7 @@ impl Drop for Gateway {
     }
 }
 
-pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+pub async fn answer(request: Call) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or(Value::Null))

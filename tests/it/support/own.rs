@@ -1,11 +1,12 @@
 //! A gateway of a test's own in this process, without a phone: for tests that write into its log themselves, stop it, or
 //! set it up in another way.
 
-use super::{Tenant, answer, http, text};
-use rijan::app::App;
+use super::{Client, Tenant, answer, text, until};
+use rijan::app::{App, StartError};
 use rijan::config::{self, Sources};
 use rijan::domain::event::{Event, EventType};
 use rijan::domain::ids::{DeviceId, TenantId};
+use rijan::store::OpenError;
 use rijan::vault::api_key::sha256_hex;
 use serde_json::{Value, json};
 use std::ops::Deref;
@@ -17,7 +18,8 @@ const MASTER_PASSWORD: &str = "the operator of a gateway";
 pub struct Own {
     pub app: App,
     tenant: Tenant,
-    _folder: tempfile::TempDir,
+    flags: Vec<(String, String)>,
+    folder: tempfile::TempDir,
 }
 
 impl Deref for Own {
@@ -46,18 +48,46 @@ pub async fn own_with(settings: &[(&str, &str)], prepare: impl FnOnce(&Path)) ->
         ("limits.tenant".to_owned(), "off".to_owned()),
     ];
     flags.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    let app = App::start(config::load(&Sources { flags, ..Sources::default() }).unwrap()).await.unwrap();
-    let info = json!({ "api": format!("http://{}", app.address), "masterKey": MASTER_PASSWORD });
-    let mut tenant = Tenant { info, http: http(), _told: None };
+    let app = started(&flags).await.unwrap();
+    let simulator = settings.iter().find(|(key, _)| *key == "whatsapp.simulator_url").map(|(_, url)| *url);
+    let info = json!({ "api": address(&app), "masterKey": MASTER_PASSWORD, "simulator": simulator });
+    let mut tenant = Tenant { info, http: Client::new(), _told: None };
     let (_, made) = answer(tenant.admin("POST", "/admin/tenants").json(&json!({ "name": "Shop" }))).await;
     tenant.info["tenantId"] = made["data"]["tenant"]["id"].clone();
     tenant.info["apiKey"] = made["data"]["api_key"].clone();
-    let mut own = Own { app, tenant, _folder: folder };
+    let mut own = Own { app, tenant, flags, folder };
     own.tenant.info["deviceId"] = own.new_device().await.into();
     own
 }
 
+async fn started(flags: &[(String, String)]) -> Result<App, StartError> {
+    App::start(config::load(&Sources { flags: flags.to_vec(), ..Sources::default() }).unwrap()).await
+}
+
+fn address(app: &App) -> String {
+    format!("http://{}", app.address)
+}
+
 impl Own {
+    /// Stops and starts again, as the same gateway.
+    pub async fn restart(self) -> Self {
+        assert!(self.app.stop().await);
+        let (mut tenant, flags, folder) = (self.tenant, self.flags, self.folder);
+        // The database is free once the last task of the one before has let go of it; in a process of its own, at its end.
+        let app = until("the database to be free", async || match started(&flags).await {
+            Err(StartError::Store(OpenError::InUse { .. })) => None,
+            started => Some(started.unwrap()),
+        })
+        .await;
+        tenant.info["api"] = address(&app).into();
+        Self { app, tenant, flags, folder }
+    }
+
+    /// From now on this device is the one that is meant.
+    pub fn use_device(&mut self, id: &str) {
+        self.tenant.info["deviceId"] = id.into();
+    }
+
     /// One more device of the tenant; returns its id.
     pub async fn new_device(&self) -> String {
         let devices = format!("/admin/tenants/{}/devices", text(&self.info["tenantId"]));

@@ -1,6 +1,7 @@
 //! What the gateways of the tests tell, held against the schemas in docs/events. A field that a schema does not name is a
 //! problem too: it lacks its documentation.
 
+use super::record;
 use jsonschema::Validator;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,13 +51,26 @@ pub fn problems(type_: &str, data: &Value) -> Vec<String> {
     }
 }
 
+/// An event that a test has in hand, and no gateway has told.
+pub fn hold_to_its_schema(type_: &str, data: &Value) {
+    assert_eq!(problems(type_, data), Vec::<String>::new());
+    record::told(std::thread::current().name().unwrap_or_default(), type_);
+}
+
 /// The log of a gateway, or of one tenant of it. Read when dropped; what is wrong then fails the test.
 pub struct Told {
-    pub database: PathBuf,
-    pub tenant: Option<String>,
+    database: PathBuf,
+    tenant: Option<String>,
+    test: String,
 }
 
 impl Told {
+    /// For the test on whose thread it is made.
+    pub fn new(database: PathBuf, tenant: Option<String>) -> Self {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        Self { database, tenant, test }
+    }
+
     fn events(&self) -> rusqlite::Result<Vec<(String, String)>> {
         // Read-only, so that what a killed process left is left alone.
         let database =
@@ -81,6 +95,7 @@ impl Drop for Told {
                 Err(error) => vec![format!("{type_}: {error}: {data}")],
             })
             .collect();
+        events.iter().for_each(|(type_, _)| record::told(&self.test, type_));
         assert!(wrong.is_empty(), "what was told is not what docs/events says:\n{}", wrong.join("\n"));
     }
 }

@@ -2,7 +2,7 @@
 //! own, because a test's runtime ends with its test; nothing is left behind when the process ends but its folder.
 
 use super::schemas::Told;
-use super::{Phones, Tenant, answer, http, simulator, text};
+use super::{Client, Phones, Tenant, answer, simulator, text};
 use crate::guests::guests;
 use rijan::app::App;
 use rijan::config::{self, Sources};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 /// Windows that tests beside each other would fill.
-const WINDOWS: [&str; 8] = [
+const WINDOWS: [&str; 9] = [
     "limits.text_per_minute",
     "limits.media_per_minute",
     "limits.location_per_minute",
@@ -22,6 +22,7 @@ const WINDOWS: [&str; 8] = [
     "limits.reaction_per_minute",
     "limits.poll_per_minute",
     "limits.forward_per_minute",
+    "limits.status_per_minute",
     "limits.groups_per_minute",
 ];
 
@@ -52,13 +53,13 @@ pub async fn tenant() -> Tenant {
             "devicePhone": device,
             "contactPhone": contact,
         }),
-        http: http(),
+        http: Client::new(),
         _told: None,
     };
     let (_, made) = answer(tenant.admin("POST", "/admin/tenants").json(&json!({ "name": "Shop" }))).await;
     tenant.info["tenantId"] = made["data"]["tenant"]["id"].clone();
     let id = Some(text(&made["data"]["tenant"]["id"]));
-    tenant._told = Some(Told { database: database(), tenant: id });
+    tenant._told = Some(Told::new(database(), id));
     tenant.info["apiKey"] = made["data"]["api_key"].clone();
     let id = tenant.link(&text(&tenant.info["devicePhone"])).await;
     tenant.info["deviceId"] = id.into();

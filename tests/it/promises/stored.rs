@@ -153,6 +153,9 @@ async fn a_lost_message_that_nobody_sends_again_is_told_once_and_asked_for_three
     // No phone hears that it is asked for.
     let asking = json!({ "tag": "receipt", "direction": "in", "type": "retry" });
     phones.post("/faults", json!({ "match": asking, "action": "drop" })).await;
+    // Nor does the account's own.
+    let asking = json!({ "tag": "message", "direction": "in" });
+    phones.post("/faults", json!({ "match": asking, "action": "drop" })).await;
 
     let database = Connection::open(folder.path().join("rijan.db")).unwrap();
     let asked = || {
