@@ -132,8 +132,8 @@ impl App {
                 move |stop| plugins::run_schedules(plugins.clone(), zone.clone(), stop)
             }),
             supervisor.keep("clean", {
-                let (keep, events_keep_days) = (api.settings.keep, settings.events_keep_days);
-                move |stop| clean(store.clone(), media.clone(), keep, events_keep_days, stop)
+                let keep = api.settings.keep;
+                move |stop| clean(store.clone(), media.clone(), keep, stop)
             }),
             supervisor.keep("leases", move |stop| {
                 let directory = directory.clone();
@@ -194,11 +194,13 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
-async fn clean(store: Store, media: Media, keep: Keep, events_keep_days: Option<u32>, stop: CancellationToken) {
+async fn clean(store: Store, media: Media, keep: Keep, stop: CancellationToken) {
     let mut deleted = store.watch(Topic::Deleted);
     loop {
-        if let Err(error) = store.sweep(keep).await {
-            tracing::error!(%error, "what has had its time was not forgotten");
+        match store.sweep(keep).await {
+            Ok(swept) if swept.events > 0 => tracing::info!(count = swept.events, "old events were forgotten"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "what has had its time was not forgotten"),
         }
         match store.empty_deleted().await {
             Ok(0) => {}
@@ -207,11 +209,6 @@ async fn clean(store: Store, media: Media, keep: Keep, events_keep_days: Option<
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");
-        }
-        match store.forget_old_events(events_keep_days).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "old events were forgotten"),
-            Err(error) => tracing::error!(%error, "old events were not forgotten"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -471,3 +471,21 @@ impl FromRequestParts<Api> for Anybody {
         Ok(Self)
     }
 }
+
+/// Who may read the figures: anybody, or who gives the operator's token for them.
+pub(super) struct ReadsFigures;
+
+impl FromRequestParts<Api> for ReadsFigures {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        Anybody::from_request_parts(parts, api).await?;
+        let Some(token) = &api.settings.metrics_token else { return Ok(Self) };
+        let Some(given) = presented_key(&parts.headers) else { return Err(ApiError::Unauthorized) };
+        api.limits.check(&limits::Key::FailedAuth(request::client_address()))?;
+        if api_key::is_token(&given, token) {
+            return Ok(Self);
+        }
+        Err(refused(api, None, "metrics.auth.failed", user_agent(&parts.headers), ApiError::InvalidApiKey).await)
+    }
+}

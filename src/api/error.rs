@@ -57,6 +57,7 @@ pub enum ApiError {
     MethodNotAllowed,
     DeviceNotConnected(&'static str),
     Conflict(String),
+    AlreadyExists(&'static str),
     IdempotencyMismatch,
     PayloadTooLarge,
     /// A received file that cannot be had any more.
@@ -88,7 +89,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code with its status, for the documentation and its test.
-    pub const CODES: [(&'static str, u16); 20] = [
+    pub const CODES: [(&'static str, u16); 21] = [
         ("UNAUTHORIZED", 401),
         ("INVALID_API_KEY", 401),
         ("INVALID_MASTER_KEY", 401),
@@ -98,6 +99,7 @@ impl ApiError {
         ("METHOD_NOT_ALLOWED", 405),
         ("DEVICE_NOT_CONNECTED", 409),
         ("CONFLICT", 409),
+        ("ALREADY_EXISTS", 409),
         ("IDEMPOTENCY_MISMATCH", 409),
         ("PAYLOAD_TOO_LARGE", 413),
         ("UNSUPPORTED_MEDIA_TYPE", 415),
@@ -120,6 +122,18 @@ impl ApiError {
         Self::Validation(wrong.into_iter().map(|(field, message)| FieldError { field, message }).collect())
     }
 
+    /// Both of two parts of a request, or every field that is wrong in either.
+    pub(super) fn both<A, B>(one: Result<A, Self>, other: Result<B, Self>) -> Result<(A, B), Self> {
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok((one, other)),
+            (Err(Self::Validation(mut wrong)), Err(Self::Validation(more))) => {
+                wrong.extend(more);
+                Err(Self::Validation(wrong))
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",
@@ -131,6 +145,7 @@ impl ApiError {
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::DeviceNotConnected(_) => "DEVICE_NOT_CONNECTED",
             Self::Conflict(_) => "CONFLICT",
+            Self::AlreadyExists(_) => "ALREADY_EXISTS",
             Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::MediaUnavailable(_) => "MEDIA_UNAVAILABLE",
@@ -155,7 +170,10 @@ impl ApiError {
             Self::Unauthorized => "give an API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\"".into(),
             Self::InvalidApiKey => "the API key is not valid, was revoked, or has expired".into(),
             Self::InvalidMasterKey => "give the master password as \"X-Master-Key: <password>\"".into(),
-            Self::Forbidden(why) | Self::DeviceNotConnected(why) | Self::MediaUnavailable(why) => (*why).into(),
+            Self::Forbidden(why)
+            | Self::AlreadyExists(why)
+            | Self::DeviceNotConnected(why)
+            | Self::MediaUnavailable(why) => (*why).into(),
             Self::RangeNotSatisfiable { size } => {
                 format!("the file has {size} bytes, and none of them lie in the range")
             }
@@ -224,6 +242,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NotFound => Self::NotFound("resource"),
             StoreError::Conflict(what) => Self::Conflict(what.into()),
+            StoreError::Exists(what) => Self::AlreadyExists(what),
             StoreError::Fenced => Self::Conflict("another instance owns this device".into()),
             StoreError::Closed => Self::Overloaded("the server is stopping"),
             other => Self::Internal(format!("{other}: {other:?}")),

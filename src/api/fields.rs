@@ -198,6 +198,14 @@ impl Fields {
         }
     }
 
+    /// A text, or a whole number as the text of it.
+    pub(super) fn number_or_text(&mut self, field: &str) -> Option<String> {
+        match self.object.get(field).and_then(Value::as_i64) {
+            Some(number) => Some(number.to_string()),
+            None => self.parsed(field, false, |text| Ok::<_, std::convert::Infallible>(text.to_owned())),
+        }
+    }
+
     pub(super) fn whole(&mut self, field: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
         match self.object.get(field) {
             None | Some(Value::Null) => None,

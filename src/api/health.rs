@@ -1,7 +1,7 @@
 //! Whether the process lives, whether it should get requests, and its figures.
 
 use super::Api;
-use super::caller::Anybody;
+use super::caller::{Anybody, ReadsFigures};
 use crate::whatsapp::ENGINE_VERSION;
 use axum::Json;
 use axum::extract::State;
@@ -36,9 +36,9 @@ pub(super) struct Ready {
 
 /// Whether the process lives
 ///
-/// Always 200.
+/// Always 200; not counted.
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "Public", responses((status = 200, body = Alive)))]
-pub(super) async fn alive(State(api): State<Api>, _: Anybody) -> Json<Alive> {
+pub(super) async fn alive(State(api): State<Api>) -> Json<Alive> {
     Json(Alive {
         status: "alive",
         timestamp: api.store.clock().now_s(),
@@ -60,8 +60,10 @@ pub(super) async fn ready(State(api): State<Api>, _: Anybody) -> Response {
 }
 
 /// Figures in Prometheus' text form
+///
+/// Where the operator has set `metrics.token`, it is asked for as `Authorization: Bearer <token>`.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "Public",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
-pub(super) async fn metrics(State(api): State<Api>, _: Anybody) -> Response {
+pub(super) async fn metrics(State(api): State<Api>, _: ReadsFigures) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()).into_response()
 }

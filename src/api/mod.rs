@@ -82,6 +82,8 @@ pub struct ApiSettings {
     pub pairing_wait: Duration,
     /// Web pages of these origins may call; `*` is any, empty is none.
     pub cors_origins: Vec<HeaderValue>,
+    /// What who reads the figures has to give, if anything.
+    pub metrics_token: Option<Secret>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub limits: LimitSettings,

@@ -191,6 +191,10 @@ fn complete_operation(path: &str, operation: &mut Operation) {
         refuse("404");
     }
     if public {
+        // Where the operator asks for a token.
+        if path == "/metrics" {
+            refuse("401");
+        }
         return;
     }
     refuse("401");

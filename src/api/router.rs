@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -246,12 +246,12 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Off unless the operator names origins.
+/// Off unless the operator names origins. Headers are named in the answer: `*` would not stand for `Authorization`.
 fn cors(settings: &ApiSettings) -> CorsLayer {
     let origins = settings.cors_origins.clone();
     if origins.is_empty() {
         return CorsLayer::new();
     }
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(Any);
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(AllowHeaders::mirror_request()).expose_headers(Any);
     if origins.iter().any(|origin| origin == "*") { layer.allow_origin(Any) } else { layer.allow_origin(origins) }
 }

@@ -61,6 +61,8 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigErrors> {
     }
     for (name, value) in &sources.environment {
         let key = match ENVIRONMENT.iter().find(|(known, _)| known == name) {
+            // Files of environments name what they leave open, with nothing behind it.
+            Some(_) if value.is_empty() => None,
             Some((_, key)) => Some((*key).to_owned()),
             None => name.strip_prefix(PREFIX).map(|rest| rest.to_ascii_lowercase().replace("__", ".")),
         };

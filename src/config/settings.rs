@@ -37,7 +37,6 @@ pub struct Settings {
     pub plugins: EngineSettings,
     pub tenants: TenantsSettings,
     /// `None` keeps events for good.
-    pub events_keep_days: Option<u32>,
     /// `None` reports nothing to Sentry.
     pub sentry: Option<SentrySettings>,
 }
@@ -63,6 +62,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
                     .filter(|_| origin)
                     .ok_or("must be origins such as https://example.com, or *")
             }),
+            metrics_token: metrics_token(t),
             trusted_proxies: t.parsed_list("server.trusted_proxies", network),
             limits: limits(t),
             streams: StreamSettings {
@@ -77,6 +77,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             keep: Keep {
                 idempotency_keys: Duration::from_secs(3_600 * t.whole("idempotency.keep_hours", 1..=8_760)),
                 deliveries: Duration::from_secs(86_400 * t.whole("webhooks.keep_days", 1..=3_650)),
+                events_days: whole_or_off(t, "events.keep_days", 1..=3_650),
             },
             reports: None,
         },
@@ -127,7 +128,6 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             folder: PathBuf::from(t.text("tenants.folder")),
             plugins_folder: PathBuf::from(t.text("plugins.folder")),
         },
-        events_keep_days: whole_or_off(t, "events.keep_days", 1..=3_650),
         sentry: sentry(t),
     };
     tree.finish()?;
@@ -160,8 +160,11 @@ fn whole_or_off(tree: &mut Tree, key: &str, range: std::ops::RangeInclusive<u64>
 
 fn host(tree: &mut Tree) -> IpAddr {
     let text = tree.text("server.host");
+    if text == "localhost" {
+        return IpAddr::from([127, 0, 0, 1]);
+    }
     text.parse().unwrap_or_else(|_| {
-        tree.wrong("server.host", "must be an IP address such as 127.0.0.1 or 0.0.0.0");
+        tree.wrong("server.host", "must be an IP address such as 127.0.0.1 or 0.0.0.0, or localhost");
         IpAddr::from([127, 0, 0, 1])
     })
 }
@@ -210,6 +213,17 @@ fn master_key(tree: &mut Tree) -> Secret {
         tree.wrong("master_key", how);
     }
     Secret::new(text.to_ascii_lowercase())
+}
+
+fn metrics_token(tree: &mut Tree) -> Option<Secret> {
+    let token = tree.text("metrics.token");
+    if token.is_empty() {
+        return None;
+    }
+    if !(16..=256).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        tree.wrong("metrics.token", "must be 16 to 256 letters, digits and signs, without blanks");
+    }
+    Some(Secret::new(token))
 }
 
 fn log_level(tree: &mut Tree) -> String {

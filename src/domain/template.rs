@@ -25,28 +25,37 @@ pub fn variables(template: &str) -> Vec<String> {
     places.filter(|name| known.insert(*name)).map(str::to_owned).collect()
 }
 
-/// What does not fit between a template and the values given for it.
+/// Why a template and the values given for it make no text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the template lacks a value for {missing:?} and has no place for {unknown:?}")]
-pub struct Misfit {
-    pub missing: Vec<String>,
-    pub unknown: Vec<String>,
+pub enum Unfilled {
+    #[error("the template lacks a value for {missing:?} and has no place for {unknown:?}")]
+    Misfit { missing: Vec<String>, unknown: Vec<String> },
+    #[error("the template and its values make a text of more than {chars_max} characters")]
+    TooLong { chars_max: usize },
 }
 
-/// The text with every place filled.
-pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Result<String, Misfit> {
+/// The text with every place filled, when it has at most `chars_max` characters; a longer one is not made at all, since a
+/// long value in many places is more than memory holds.
+pub fn fill(template: &str, values: &BTreeMap<String, String>, chars_max: usize) -> Result<String, Unfilled> {
     let names = variables(template);
     let missing: Vec<String> = names.iter().filter(|name| !values.contains_key(*name)).cloned().collect();
     let known: BTreeSet<&String> = names.iter().collect();
     let unknown: Vec<String> = values.keys().filter(|name| !known.contains(name)).cloned().collect();
     if !missing.is_empty() || !unknown.is_empty() {
-        return Err(Misfit { missing, unknown });
+        return Err(Unfilled::Misfit { missing, unknown });
     }
-    let filled = pieces(template).into_iter().map(|piece| match piece {
-        Piece::Text(text) => text,
-        Piece::Place(name) => values.get(name).map_or("", String::as_str),
-    });
-    Ok(filled.collect())
+    let filled = || {
+        pieces(template).into_iter().map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Place(name) => values.get(name).map_or("", String::as_str),
+        })
+    };
+    let mut left = chars_max;
+    for text in filled() {
+        let count = text.chars().take(left.saturating_add(1)).count();
+        left = left.checked_sub(count).ok_or(Unfilled::TooLong { chars_max })?;
+    }
+    Ok(filled().collect())
 }
 
 fn pieces(template: &str) -> Vec<Piece<'_>> {
@@ -106,7 +115,7 @@ mod tests {
             ("{{a}b}} {{{{x}}}} {{x} }", &[("x", "1")], "{{a}b}} {{1}} {{x} }"),
             ("}}{{x}}{{", &[("x", "1")], "}}1{{"),
         ] {
-            assert_eq!(fill(template, &values(given)).as_deref(), Ok(expected), "{template}");
+            assert_eq!(fill(template, &values(given), 100).as_deref(), Ok(expected), "{template}");
         }
     }
 
@@ -129,8 +138,19 @@ mod tests {
 
     #[test]
     fn what_is_missing_and_what_is_not_asked_for_is_named() {
-        let misfit = fill("{{a}} {{b}} {{a}}", &values(&[("b", "1"), ("c", "2")])).expect_err("does not fit");
-        assert_eq!(misfit, Misfit { missing: vec!["a".into()], unknown: vec!["c".into()] });
+        let misfit = fill("{{a}} {{b}} {{a}}", &values(&[("b", "1"), ("c", "2")]), 100).expect_err("does not fit");
+        assert_eq!(misfit, Unfilled::Misfit { missing: vec!["a".into()], unknown: vec!["c".into()] });
         assert_eq!(variables("{{b}} {{a}} {{b}}"), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_not_made() {
+        let given = values(&[("x", "ßß")]);
+        for (chars_max, expected) in [(5, Ok("1ßßßß")), (4, Err(Unfilled::TooLong { chars_max: 4 }))] {
+            assert_eq!(fill("1{{x}}{{x}}", &given, chars_max).as_deref(), expected.as_ref().map(|text| *text));
+        }
+        // Of this one memory would hold nothing: 12 GB.
+        let wide = values(&[("x", &"x".repeat(1 << 20))]);
+        assert!(fill(&"{{x}}".repeat(12_000), &wide, 65_536).is_err());
     }
 }

@@ -277,8 +277,10 @@ fn event_of(before: Observed, after: Observed) -> Option<EventType> {
         Observed::Connected => Some(EventType::DeviceConnected),
         Observed::Pairing => Some(EventType::DevicePairing),
         Observed::NeedsPairing => Some(EventType::DeviceNeedsPairing),
+        // Also one that failed while it was connecting: nobody tries any more.
+        Observed::Failed => Some(EventType::DeviceDisconnected),
         _ if before == Observed::Connected => Some(EventType::DeviceDisconnected),
-        Observed::Disconnected | Observed::Connecting | Observed::Failed => None,
+        Observed::Disconnected | Observed::Connecting => None,
     }
 }
 
@@ -365,6 +367,21 @@ pub(super) fn read(row: &Row<'_>) -> Result<DeviceRow> {
 mod tests {
     use super::*;
     use crate::store::world::World;
+
+    #[test]
+    fn a_device_that_fails_is_told_also_when_it_failed_while_it_was_connecting() {
+        for (before, after, told) in [
+            (Observed::Connecting, Observed::Failed, Some(EventType::DeviceDisconnected)),
+            (Observed::Connected, Observed::Failed, Some(EventType::DeviceDisconnected)),
+            (Observed::Failed, Observed::Failed, None),
+            (Observed::Connected, Observed::Disconnected, Some(EventType::DeviceDisconnected)),
+            (Observed::Connecting, Observed::Disconnected, None),
+            (Observed::Disconnected, Observed::Connecting, None),
+            (Observed::Connecting, Observed::Connected, Some(EventType::DeviceConnected)),
+        ] {
+            assert_eq!(event_of(before, after), told, "{before:?} {after:?}");
+        }
+    }
 
     #[tokio::test]
     async fn one_device_more_than_a_tenant_may_have_is_refused_until_another_is_deleted() {

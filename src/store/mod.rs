@@ -94,6 +94,9 @@ pub enum StoreError {
     /// A uniqueness that is meant was violated, or the row changed under the caller.
     #[error("conflict: {0}")]
     Conflict(&'static str),
+    /// What is to be made is there under this name.
+    #[error("exists already: {0}")]
+    Exists(&'static str),
     /// A value that a plugin relied on is another one by now: run its call again.
     #[error("a value that a plugin relied on has changed")]
     Moved,

@@ -37,7 +37,7 @@ pub struct NewTemplate {
 }
 
 const COLUMNS: &str = "id, name, text, media_id, media_kind, file_name, created_at, updated_at";
-const NAME_TAKEN: StoreError = StoreError::Conflict("another template has this name");
+const NAME_TAKEN: StoreError = StoreError::Exists("another template has this name");
 
 impl Store {
     /// Refused beyond `count_max` templates of a tenant, when the name is taken, and when the file is not here any more.

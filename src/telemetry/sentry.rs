@@ -40,6 +40,34 @@ const QUIET_DEFAULT: Duration = Duration::from_secs(60);
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 const CLIENT: &str = concat!("rijan/", env!("CARGO_PKG_VERSION"));
 const ANSWER_BYTES_MAX: usize = 1_024;
+/// How often it is said that Sentry refuses what is brought.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
+
+/// What Sentry counts apart, and can ask to be spared of by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An error or a panic.
+    Event,
+    /// A request and its time.
+    Transaction,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Transaction => "transaction",
+        }
+    }
+
+    /// Whether Sentry's category is this one; it calls events errors.
+    fn is(self, category: &str) -> bool {
+        match self {
+            Self::Event => matches!(category, "error" | "default"),
+            Self::Transaction => category == "transaction",
+        }
+    }
+}
 
 /// Where envelopes go, and by which key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +106,7 @@ pub struct SentrySettings {
 }
 
 enum Waiting {
-    Envelope(Bytes),
+    Envelope(Kind, Bytes),
     /// Everything before it has been handed over or dropped.
     Flush(oneshot::Sender<()>),
 }
@@ -124,7 +152,13 @@ pub fn start(settings: &SentrySettings) -> Result<Reports, reqwest::Error> {
         dropped: AtomicU64::new(0),
         ending: CancellationToken::new(),
     }));
-    let courier = Courier { egress, dsn: settings.dsn.clone(), reports: reports.clone(), quiet_until: None };
+    let courier = Courier {
+        egress,
+        dsn: settings.dsn.clone(),
+        reports: reports.clone(),
+        quiet: Quiet::default(),
+        complained: None,
+    };
     tokio::spawn(courier.run(waiting));
     let (hook, of_panics) = (std::panic::take_hook(), reports.clone());
     std::panic::set_hook(Box::new(move |panic| {
@@ -146,7 +180,7 @@ impl Reports {
         event.insert("logger".into(), target.into());
         event.insert("message".into(), json!({ "formatted": cut(message) }));
         event.insert("extra".into(), extra.into());
-        self.enqueue("event", event);
+        self.enqueue(Kind::Event, event);
     }
 
     fn panicked(&self, panic: &PanicHookInfo<'_>) {
@@ -160,7 +194,7 @@ impl Reports {
         let exception = json!({ "type": "panic", "value": cut(&said), "mechanism": mechanism });
         event.insert("exception".into(), json!({ "values": [exception] }));
         event.insert("extra".into(), json!({ "place": place, "thread": std::thread::current().name() }));
-        self.enqueue("event", event);
+        self.enqueue(Kind::Event, event);
     }
 
     /// A request that was answered; the sample decides whether it is told.
@@ -189,7 +223,7 @@ impl Reports {
         event.insert("contexts".into(), json!({ "trace": trace }));
         event.insert("tags".into(), json!({ "http.status_code": status.to_string() }));
         event.insert("spans".into(), json!([]));
-        self.enqueue("transaction", event);
+        self.enqueue(Kind::Transaction, event);
     }
 
     /// Hands over what waits; what does not go in time is lost with the process.
@@ -232,12 +266,16 @@ impl Reports {
         fits
     }
 
-    fn enqueue(&self, kind: &str, event: Map<String, Value>) {
+    fn enqueue(&self, kind: Kind, event: Map<String, Value>) {
+        // Requests are many: they leave half of the room to errors.
+        if kind == Kind::Transaction && self.0.queue.capacity() <= WAITING_MAX / 2 {
+            return self.lost();
+        }
         let head = json!({ "event_id": event.get("event_id") });
         let body = Value::Object(event).to_string();
-        let item = json!({ "type": kind, "length": body.len() });
+        let item = json!({ "type": kind.as_str(), "length": body.len() });
         let envelope = Bytes::from(format!("{head}\n{item}\n{body}\n"));
-        if self.0.queue.try_send(Waiting::Envelope(envelope)).is_err() {
+        if self.0.queue.try_send(Waiting::Envelope(kind, envelope)).is_err() {
             self.lost();
         }
     }
@@ -267,8 +305,51 @@ struct Courier {
     egress: Egress,
     dsn: Dsn,
     reports: Reports,
-    /// Sentry asked for quiet until then.
-    quiet_until: Option<Instant>,
+    quiet: Quiet,
+    /// When it was last said that something was refused.
+    complained: Option<Instant>,
+}
+
+/// Until when Sentry wants to be spared of what.
+#[derive(Debug, Default)]
+struct Quiet {
+    events: Option<Instant>,
+    transactions: Option<Instant>,
+}
+
+impl Quiet {
+    fn holds(&self, kind: Kind, now: Instant) -> bool {
+        let until = match kind {
+            Kind::Event => self.events,
+            Kind::Transaction => self.transactions,
+        };
+        until.is_some_and(|until| until > now)
+    }
+
+    fn keep(&mut self, kind: Kind, until: Instant) {
+        match kind {
+            Kind::Event => self.events = Some(until),
+            Kind::Transaction => self.transactions = Some(until),
+        }
+    }
+
+    /// `limits` is Sentry's `X-Sentry-Rate-Limits`: `seconds:category;category:scope, ...`, no category being all of them.
+    fn ask(&mut self, limits: Option<&str>, retry_after: Option<u64>, now: Instant) {
+        let until = |seconds: u64| now + Duration::from_secs(seconds).min(QUIET_MAX);
+        let both = [Kind::Event, Kind::Transaction];
+        let Some(limits) = limits else {
+            let seconds = retry_after.unwrap_or(QUIET_DEFAULT.as_secs());
+            both.into_iter().for_each(|kind| self.keep(kind, until(seconds)));
+            return;
+        };
+        for limit in limits.split(',') {
+            let mut parts = limit.trim().split(':');
+            let Some(seconds) = parts.next().and_then(|seconds| seconds.parse().ok()) else { continue };
+            let categories = parts.next().unwrap_or_default();
+            let meant = |kind: &Kind| categories.is_empty() || categories.split(';').any(|one| kind.is(one));
+            both.into_iter().filter(meant).for_each(|kind| self.keep(kind, until(seconds)));
+        }
+    }
 }
 
 enum Handed {
@@ -283,8 +364,8 @@ impl Courier {
         while let Some(next) = waiting.recv().await {
             match next {
                 Waiting::Flush(done) => drop(done.send(())),
-                Waiting::Envelope(envelope) => {
-                    if !self.bring(&envelope).await {
+                Waiting::Envelope(kind, envelope) => {
+                    if !self.bring(kind, &envelope).await {
                         self.reports.lost();
                     }
                 }
@@ -292,8 +373,8 @@ impl Courier {
         }
     }
 
-    async fn bring(&mut self, envelope: &Bytes) -> bool {
-        if self.quiet_until.is_some_and(|until| until > Instant::now()) {
+    async fn bring(&mut self, kind: Kind, envelope: &Bytes) -> bool {
+        if self.quiet.holds(kind, Instant::now()) {
             return false;
         }
         for pause in PAUSES.map(Some).into_iter().chain([None]) {
@@ -330,24 +411,32 @@ impl Courier {
         match self.egress.exchange(request).await {
             Ok(answer) if (200..300).contains(&answer.status) => Handed::Over,
             Ok(answer) if answer.status == 429 => {
-                let wait = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-                let wait = wait.map_or(QUIET_DEFAULT, Duration::from_secs).min(QUIET_MAX);
-                tracing::warn!(seconds = wait.as_secs(), "sentry takes no more reports for a while");
-                self.quiet_until = Some(Instant::now() + wait);
+                let named = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+                let retry_after = named(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+                self.quiet.ask(named("x-sentry-rate-limits"), retry_after, Instant::now());
+                self.complain(|| tracing::warn!("sentry takes no more reports for a while"));
                 Handed::Refused
             }
             Ok(answer) if answer.status < 500 => {
-                tracing::warn!(status = answer.status, "sentry refused a report; look at the DSN");
+                self.complain(|| tracing::warn!(status = answer.status, "sentry refused a report; look at the DSN"));
                 Handed::Refused
             }
             Ok(answer) => {
-                tracing::warn!(status = answer.status, "sentry did not take a report");
+                self.complain(|| tracing::warn!(status = answer.status, "sentry did not take a report"));
                 Handed::Failed
             }
             Err(error) => {
-                tracing::warn!(%error, "sentry was not reached");
+                self.complain(|| tracing::warn!(%error, "sentry was not reached"));
                 Handed::Failed
             }
+        }
+    }
+
+    /// Once in a while: with every request told, a wrong DSN would be a line for each.
+    fn complain(&mut self, say: impl FnOnce()) {
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT_PERIOD) {
+            self.complained = Some(Instant::now());
+            say();
         }
     }
 }
@@ -365,6 +454,26 @@ mod tests {
         assert_eq!(own.endpoint.as_str(), "http://sentry.intern:9000/behind/a/proxy/api/7/envelope/");
         for wrong in ["", "sentry", "https://example.com/1", "https://k@example.com/", "ftp://k@example.com/1"] {
             assert!(Dsn::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sentry_is_spared_of_what_it_names_and_of_all_when_it_names_nothing() {
+        let now = Instant::now();
+        for (limits, retry_after, events, transactions) in [
+            (None, Some(5), true, true),
+            (None, None, true, true),
+            (Some("60:transaction:organization"), Some(60), false, true),
+            (Some("60:error;default:key, 9:session:key"), None, true, false),
+            (Some("2700::organization"), None, true, true),
+            (Some("soon:error:key"), None, false, false),
+        ] {
+            let mut quiet = Quiet::default();
+            quiet.ask(limits, retry_after, now);
+
+            let holds = (quiet.holds(Kind::Event, now), quiet.holds(Kind::Transaction, now));
+            assert_eq!(holds, (events, transactions), "{limits:?} {retry_after:?}");
+            assert!(!quiet.holds(Kind::Event, now + QUIET_MAX + Duration::from_secs(1)), "it ends");
         }
     }
 }

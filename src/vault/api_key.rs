@@ -48,6 +48,11 @@ pub fn is_master(password: &str, hash_hex: &Secret) -> bool {
     sha256_hex(password).as_bytes().ct_eq(hash_hex.expose().to_ascii_lowercase().as_bytes()).into()
 }
 
+/// Whether `given` is the secret. Takes the same time for every text of its length.
+pub fn is_token(given: &str, token: &Secret) -> bool {
+    sha256_hex(given).as_bytes().ct_eq(sha256_hex(token.expose()).as_bytes()).into()
+}
+
 fn sign(body: &str, master: &Secret) -> String {
     // HMAC takes keys of any length.
     let key = Zeroizing::new(<[u8; 32]>::from(

@@ -34,6 +34,10 @@ pub(in crate::api) struct CreatedDeviceRow {
     id: DeviceId,
     tenant_id: TenantId,
     label: String,
+    /// Its name in the file that declares it: null of one that is made here.
+    slug: Option<String>,
+    /// `api`.
+    managed_by: String,
     status: Observed,
     /// Unix seconds.
     created_at: i64,
@@ -59,6 +63,8 @@ pub(in crate::api) async fn create(
         id: device.id,
         tenant_id: device.tenant,
         label: device.label,
+        slug: device.slug,
+        managed_by: device.managed_by,
         status: device.observed,
         created_at: device.created_at / 1000,
     };

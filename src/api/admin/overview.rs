@@ -66,6 +66,11 @@ pub(in crate::api) struct ShownDevice {
     id: DeviceId,
     tenant_id: TenantId,
     label: String,
+    /// Its name in the file that declares it.
+    slug: Option<String>,
+    /// `api`, or the name of the file that declares it.
+    #[serde(rename = "managed_by")]
+    managed_by: String,
     status: Observed,
     /// Connected, but proof of life is missing.
     degraded: bool,
@@ -299,6 +304,8 @@ impl From<DeviceRow> for ShownDevice {
             id: row.id,
             tenant_id: row.tenant,
             label: row.label,
+            slug: row.slug,
+            managed_by: row.managed_by,
             status: row.observed,
             degraded: row.degraded,
             desired: row.desired,

@@ -18,8 +18,6 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Windows that are shown; those with the most in them.
 const WINDOWS_SHOWN_MAX: usize = 1_000;
-/// More devices than any tenant has.
-const DEVICES_MAX: u32 = 100_000;
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -73,6 +71,7 @@ pub(in crate::api) struct Cleaned {
     deliveries: usize,
     delivery_attempts: usize,
     webhook_secrets: usize,
+    events: usize,
     /// What deleted devices and tenants had left.
     left_behind: usize,
 }
@@ -107,9 +106,15 @@ pub(in crate::api) async fn reset_rate_limits(
     let device = fields.parsed("deviceId", false, DeviceId::parse);
     fields.finish()?;
     let mut devices: Vec<DeviceId> = device.iter().cloned().collect();
+    if let Some(device) = &device {
+        let owner = api.store.owner_of(device).await.map_err(no_device)?;
+        if tenant.as_ref().is_some_and(|tenant| *tenant != owner) {
+            return Err(ApiError::NotFound("device"));
+        }
+    }
     if let Some(tenant) = &tenant {
         api.store.tenant(tenant).await.map_err(no_tenant)?;
-        devices.extend(api.store.devices(tenant, DEVICES_MAX, 0).await?.0.into_iter().map(|row| row.id));
+        devices.extend(api.store.devices(tenant, DEVICES_PER_TENANT_MAX, 0).await?.0.into_iter().map(|row| row.id));
     }
     match (&tenant, &device) {
         (None, None) => api.limits.reset_all(),
@@ -122,21 +127,31 @@ pub(in crate::api) async fn reset_rate_limits(
     Ok(done("the rate windows are empty"))
 }
 
+fn no_device(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::NotFound("device"),
+        other => other.into(),
+    }
+}
+
 /// Forget what has had its time
 ///
 /// What the gateway does every hour by itself: old idempotency keys, deliveries that arrived and their log, secrets that were
-/// rotated away, what plugins keep too long, and what deleted devices and tenants have left.
+/// rotated away, events and media beyond their days, what plugins keep too long, and what deleted devices and tenants have
+/// left.
 #[utoipa::path(post, path = "/cleanup", operation_id = "cleanUp", tag = "Admin",
     responses((status = 200, body = Envelope<Cleaned>)))]
 pub(in crate::api) async fn clean_up(State(api): State<Api>, admin: Admin) -> Answer<Cleaned> {
     let swept = api.store.sweep(api.settings.keep).await?;
     let left_behind = api.store.empty_deleted().await?;
+    api.media.sweep().await?;
     api.store.audit(admin.audit("store.cleaned", "store", "all")).await?;
     Ok(enveloped(Cleaned {
         idempotency_keys: swept.idempotency_keys,
         deliveries: swept.deliveries,
         delivery_attempts: swept.attempts,
         webhook_secrets: swept.webhook_secrets,
+        events: swept.events,
         left_behind,
     }))
 }

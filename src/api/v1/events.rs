@@ -9,7 +9,6 @@ use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, EventId, TenantId};
-use crate::domain::moment::Moment;
 use crate::store::{EventQuery, EventRow, StoreError};
 use crate::whatsapp::raw;
 use axum::Json;
@@ -46,24 +45,19 @@ pub(in crate::api) struct Wanted {
 }
 
 impl Wanted {
-    fn query(&self) -> Result<EventQuery, ApiError> {
-        let moment = |name: &str, text: &Option<String>| match text.as_deref().map(Moment::parse) {
-            None => Ok(None),
-            Some(Some(moment)) => Ok(Some(moment)),
-            Some(None) => Err(ApiError::field(name, "must be unix seconds, or a date such as 2026-01-31")),
-        };
-        let cursor = cursor("cursor", self.cursor.as_deref())?;
-        let types = types(self.r#type.as_deref())?;
-        let dropped = flag("dropped", self.dropped.as_deref())?;
-        Ok(EventQuery {
-            device: None,
-            after: cursor,
-            since: moment("since", &self.since)?.map(|moment| moment.first_ms),
-            until: moment("until", &self.until)?.map(|moment| moment.last_ms),
-            types,
-            dropped,
-            limit: limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX)?,
-        })
+    /// What is asked for, and whether in the raw form too.
+    fn query(&self) -> Result<(EventQuery, bool), ApiError> {
+        let mut parameters = Parameters::default();
+        let (since, until) = parameters.span(self.since.as_deref(), self.until.as_deref());
+        let spans = parameters.finish();
+        let places = ApiError::both(
+            cursor("cursor", self.cursor.as_deref()),
+            limit(Some(self.limit.as_deref().unwrap_or(LIMIT_DEFAULT)), LIMIT_MAX),
+        );
+        let flags = ApiError::both(flag("dropped", self.dropped.as_deref()), flag("raw", self.raw.as_deref()));
+        let which = ApiError::both(types(self.r#type.as_deref()), flags);
+        let (((), (after, limit)), (types, (dropped, raw))) = ApiError::both(ApiError::both(spans, places), which)?;
+        Ok((EventQuery { device: None, after, since, until, types, dropped, limit }, raw))
     }
 }
 
@@ -141,8 +135,8 @@ pub(in crate::api) async fn list(
     device: OwnDevice<Reads>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
-    let query = EventQuery { device: Some(device.id().clone()), ..wanted.query()? };
-    page(&api, &device.tenant.id, query, flag("raw", wanted.raw.as_deref())?).await
+    let (query, raw) = wanted.query()?;
+    page(&api, &device.tenant.id, EventQuery { device: Some(device.id().clone()), ..query }, raw).await
 }
 
 /// Pull events of the whole tenant
@@ -156,7 +150,8 @@ pub(in crate::api) async fn of_tenant(
     tenant: Tenant<Reads>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
-    page(&api, &tenant.id, wanted.query()?, flag("raw", wanted.raw.as_deref())?).await
+    let (query, raw) = wanted.query()?;
+    page(&api, &tenant.id, query, raw).await
 }
 
 /// Tell an event that a plugin dropped

@@ -58,9 +58,8 @@ pub(super) struct Page<M> {
 
 impl<M: LimitMax> Page<M> {
     pub(super) fn checked(&self) -> Result<(u32, u32), ApiError> {
-        let limit = limit(self.limit.as_deref(), M::LIMIT_MAX)?;
         let offset = self.offset.as_deref().map_or(Ok(0), parameters::offset);
-        Ok((limit, offset.map_err(|why| ApiError::field("offset", why))?))
+        ApiError::both(limit(self.limit.as_deref(), M::LIMIT_MAX), offset.map_err(|why| ApiError::field("offset", why)))
     }
 }
 

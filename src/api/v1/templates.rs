@@ -98,8 +98,8 @@ pub(in crate::api) struct Several {
 
 /// Create a template
 ///
-/// A text, or a file of the tenant's with a text below. A file that is fetched is kept by the tenant's first device; a tenant
-/// without one gets 409.
+/// A text, or a file of the tenant's with a text below. A file that is fetched is kept by the tenant's newest device; a
+/// tenant without one gets 409.
 #[utoipa::path(post, path = "/templates", operation_id = "createTemplate", tag = "Messages", request_body = WriteTemplate,
     responses((status = 201, body = Envelope<One>), (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn create(State(api): State<Api>, tenant: Tenant<Sends>, fields: Fields) -> Created<One> {
@@ -190,6 +190,11 @@ impl Written {
         let unknown = "must be image, video, audio, document or sticker";
         let kind = fields.parsed("mediaType", false, |text| MediaKind::parse(text).ok_or(unknown));
         let file_name = fields.text("fileName", 0..=FILE_NAME_CHARS_MAX, false).as_deref().and_then(media::file_name);
+        for field in ["mediaType", "fileName"] {
+            if fields.has(field) && !shows_file {
+                fields.wrong(field, "says something of a file, and neither mediaId nor mediaUrl names one");
+            }
+        }
         fields.finish()?;
         let name = name.ok_or_else(|| ApiError::field("name", "is required"))?;
         Ok(Self { name, text: text.unwrap_or_default(), source, kind, file_name })

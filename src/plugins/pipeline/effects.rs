@@ -7,7 +7,8 @@ use crate::domain::aftermath::{PluginSend, derived_ids};
 use crate::domain::event::Event;
 use crate::domain::ids::DeviceId;
 use crate::domain::jid::ChatId;
-use crate::domain::outgoing::Content;
+use crate::domain::media::CAPTION_CHARS_MAX;
+use crate::domain::outgoing::{Content, TEXT_CHARS_MAX};
 use crate::domain::template::fill;
 use crate::plugins::bindings::inbound::Effect;
 use crate::plugins::bindings::types::{NewMessage, Sendable};
@@ -174,7 +175,8 @@ impl Pipeline {
             other => Failure::Unusable(other.to_string()),
         })?;
         let values = template.variables.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
-        let text = fill(&row.text, &values).map_err(|misfit| refused(misfit.to_string()))?;
+        let chars_max = if row.media.is_some() { CAPTION_CHARS_MAX } else { TEXT_CHARS_MAX };
+        let text = fill(&row.text, &values, chars_max).map_err(|why| refused(why.to_string()))?;
         Ok(match row.media {
             Some(media) => convert::template_media(&media, text),
             None => Sendable::Text(text),

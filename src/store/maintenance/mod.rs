@@ -14,7 +14,7 @@ use super::{
 use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::device::{Desired, Observed};
 use crate::domain::ids::{DeviceId, MediaId, TenantId};
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 /// A device as a starting gateway finds it.
 #[derive(Debug, Clone)]
@@ -133,6 +133,21 @@ impl Store {
                     });
                 }
                 Ok(files)
+            })
+            .await
+    }
+
+    /// Whose a device is; `NotFound` when it is nobody's, or deleted.
+    pub async fn owner_of(&self, device: &DeviceId) -> Result<TenantId> {
+        let device = device.clone();
+        self.db
+            .read(move |conn| {
+                let found = conn
+                    .prepare_cached("SELECT tenant_id FROM devices WHERE id = ?1 AND deleted_at IS NULL")?
+                    .query_row([device.as_str()], |row| row.get::<_, String>(0))
+                    .optional()?;
+                let tenant = TenantId::parse(&found.ok_or(StoreError::NotFound)?);
+                tenant.map_err(|_| StoreError::Corrupt { what: "a device row" })
             })
             .await
     }

@@ -11,6 +11,8 @@ pub struct Keep {
     pub idempotency_keys: Duration,
     /// Deliveries that arrived, and the log of attempts.
     pub deliveries: Duration,
+    /// Days that events are kept of tenants that do not say it themselves; none is for good.
+    pub events_days: Option<u32>,
 }
 
 /// What was forgotten, in rows.
@@ -20,6 +22,7 @@ pub struct Swept {
     pub deliveries: usize,
     pub attempts: usize,
     pub webhook_secrets: usize,
+    pub events: usize,
 }
 
 /// Rows of one transaction: others write in between.
@@ -36,6 +39,7 @@ impl Store {
             deliveries: self.forget_deliveries(before(keep.deliveries)).await?,
             attempts: self.forget_attempts(before(keep.deliveries)).await?,
             webhook_secrets: self.forget_webhook_secrets().await?,
+            events: self.forget_old_events(keep.events_days).await?,
         };
         self.sweep_plugins().await?;
         Ok(swept)

@@ -1,6 +1,6 @@
 //! Bad requests: one shape, the right code, every bad field named.
 
-use crate::support::{answer, tenant};
+use crate::support::{answer, tenant, text};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,4 +56,25 @@ async fn a_request_id_of_the_client_comes_back_and_a_strange_one_is_replaced() {
     };
     assert_eq!(id("order-42").await, "order-42");
     assert!(id("a b").await.starts_with("req_"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bad_parameter_of_a_query_is_named_at_once() {
+    let gateway = tenant().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let messages = gateway.device(&format!("/chats/{contact}/messages"));
+    for (path, fields) in [
+        ("/v1/devices?limit=0&offset=x".to_owned(), &["limit", "offset"][..]),
+        (
+            gateway.device("/events?since=x&cursor=-1&limit=0&type=y&dropped=z&raw=1"),
+            &["since", "cursor", "limit", "type", "dropped", "raw"],
+        ),
+        (gateway.device("/messages/search?limit=0&cursor=x"), &["q", "limit", "cursor"]),
+        (format!("{messages}?limit=0&before=1.x"), &["limit", "before"]),
+        (gateway.device("/newsletters/120363000000000001@newsletter/messages?limit=0&before=x"), &["limit", "before"]),
+    ] {
+        let (status, body) = answer(gateway.request("GET", &path)).await;
+        let named: Vec<&Value> = body["error"]["details"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+        assert_eq!((status, json!(named)), (400, json!(fields)), "{path}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Rate limits, with the windows of a real gateway.
 
 use crate::plugins::{everything, guest, upload};
-use crate::support::{Gateway, answer, simulator};
+use crate::support::{Gateway, answer, own, simulator};
+use axum::http::Method;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,4 +95,35 @@ async fn guessing_keys_is_slowed_down_and_written_down() {
     assert_eq!(guess("x-master-key", &right).await, 429, "a right guess must not be told from a wrong one");
     let tenant = gateway.request("GET", "/v1/devices").send().await.unwrap();
     assert_eq!(tenant.status().as_u16(), 200, "who has a key is not held up by who has none");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_figures_are_read_with_the_operators_token_and_guessing_it_is_written_down() {
+    let gateway = own(&[("metrics.token", "a-token-for-the-scraper")]).await;
+    let read =
+        async |name: &str, token: &str| answer(gateway.http.get(gateway.url("/metrics")).header(name, token)).await;
+
+    assert_eq!(answer(gateway.http.get(gateway.url("/metrics"))).await.1["error"]["code"], "UNAUTHORIZED");
+    assert_eq!(read("authorization", "Bearer another").await.1["error"]["code"], "INVALID_API_KEY");
+    let scraped = gateway.http.get(gateway.url("/metrics")).header("authorization", "Bearer a-token-for-the-scraper");
+    assert_eq!(scraped.send().await.unwrap().status().as_u16(), 200);
+    let (_, lines) = answer(gateway.admin("GET", "/admin/audit-logs?action=metrics.auth.failed")).await;
+    assert_eq!(lines["data"]["logs"].as_array().map(Vec::len), Some(1), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_named_origin_may_send_its_key_and_a_probe_is_not_counted() {
+    let flags = [("server.cors_origins", "https://shop.example"), ("limits.public_per_minute", "1")];
+    let gateway = own(&flags).await;
+    let asked = gateway.http.request(Method::OPTIONS, gateway.url("/v1/devices"));
+    let asked = asked.header("origin", "https://shop.example").header("access-control-request-method", "GET");
+    let told = asked.header("access-control-request-headers", "authorization").send().await.unwrap();
+    assert_eq!(told.headers()["access-control-allow-origin"], "https://shop.example");
+    assert_eq!(told.headers()["access-control-allow-headers"], "authorization", "a star would not stand for it");
+
+    for _ in 0..3 {
+        assert_eq!(answer(gateway.http.get(gateway.url("/health"))).await.0, 200);
+    }
+    let ready = async || answer(gateway.http.get(gateway.url("/ready"))).await.0;
+    assert_eq!((ready().await, ready().await), (200, 429), "others are");
 }

@@ -127,6 +127,8 @@ async fn the_operator_replays_the_dead_letters_of_a_tenant_or_of_all() {
     assert_eq!((status, &refused["error"]["details"][0]["field"]), (400, &json!("tenantId")));
     let other = replay(json!({ "tenantId": made["data"]["tenant"]["id"], "all": true })).await.1;
     assert_eq!(other["data"], json!({ "replayed": 0, "remaining": 0 }), "another tenant's stay");
+    let later = json!({ "tenantId": gateway.info["tenantId"], "since": 4_000_000_000_i64 });
+    assert_eq!(replay(later).await.1["data"]["replayed"], 0, "a moment is a number too");
     let as_tenant = answer(gateway.request("POST", "/admin/dlq").json(&json!({ "all": true }))).await;
     assert_eq!(as_tenant.0, 401);
 
@@ -207,6 +209,8 @@ async fn rate_windows_are_shown_and_emptied() {
     assert_eq!(answer(gateway.admin("POST", "/admin/rate-limit/reset").json(&of_tenant)).await.0, 200);
     let left: Vec<String> = windows().await.iter().map(|one| text(&one["key"])).collect();
     assert!(!left.contains(&format!("tenant:{tenant}")), "{left:?}");
+    let nobodys = json!({ "deviceId": "device_0000000000000000000000000000000f" });
+    assert_eq!(answer(gateway.admin("POST", "/admin/rate-limit/reset").json(&nobodys)).await.0, 404);
     let bad = json!({ "tenantId": "x", "deviceId": "y" });
     let (status, body) = answer(gateway.admin("POST", "/admin/rate-limit/reset").json(&bad)).await;
     assert_eq!((status, body["error"]["details"].as_array().unwrap().len()), (400, 2));

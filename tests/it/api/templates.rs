@@ -94,7 +94,7 @@ async fn what_a_template_cannot_show_is_refused_and_leaves_no_file() {
         (json!({ "name": "a", "mediaId": id, "text": "x".repeat(4_097) }), vec!["text"]),
         (json!({ "name": "a", "mediaId": "no id", "mediaType": "film" }), vec!["mediaId", "mediaType"]),
         (json!({ "name": "a", "mediaUrl": "http://10.0.0.1/a.png" }), vec!["mediaUrl"]),
-        (json!({ "name": "a", "mediaType": "image" }), vec!["text"]),
+        (json!({ "name": "a", "mediaType": "image" }), vec!["text", "mediaType"]),
     ] {
         let (status, refused) = write(&gateway, "POST", "/v1/templates", body.clone()).await;
         assert_eq!((status, fields(&refused)), (400, wrong.iter().map(ToString::to_string).collect()), "{body}");
@@ -103,7 +103,7 @@ async fn what_a_template_cannot_show_is_refused_and_leaves_no_file() {
     assert_eq!(write(&gateway, "POST", "/v1/templates", film).await.0, 415);
     write(&gateway, "POST", "/v1/templates", json!({ "name": "taken", "text": "a" })).await;
     let (status, refused) = write(&gateway, "POST", "/v1/templates", json!({ "name": "taken", "mediaUrl": url })).await;
-    assert_eq!((status, &refused["error"]["code"]), (409, &json!("CONFLICT")), "{refused}");
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("ALREADY_EXISTS")), "{refused}");
     let database = rusqlite::Connection::open(database()).unwrap();
     let sql = "SELECT group_concat(id) FROM media WHERE tenant_id = ?1 AND state = 'stored'";
     let kept: String = database.query_row(sql, [text(&gateway.info["tenantId"])], |row| row.get(0)).unwrap();

@@ -128,7 +128,7 @@ async fn a_plugin_is_moved_to_its_place_and_keeps_only_the_hooks_that_are_named(
     };
     assert_eq!(order().await, ["example-rust", "second-rust1"]);
 
-    let body = json!({ "position": 0, "hooks": ["outbound"], "config": { "blocked-word": "eggs" }, "isolation": "fresh",
+    let body = json!({ "order": 0, "hooks": ["outbound"], "config": { "blocked-word": "eggs" }, "isolation": "fresh",
         "on_error": { "inbound": "drop" }, "limits": { "call_ms": 2_000 } });
     let (status, changed) = answer(gateway.request("PUT", SECOND).json(&body)).await;
 

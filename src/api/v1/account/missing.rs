@@ -24,7 +24,7 @@ const BUSINESS_PROFILE: Missing =
 const CATALOG: Missing = Missing { operations: &["readCatalog"], call: "any request of the namespace w:biz:catalog" };
 /// To a newsletter alone.
 pub(in crate::api::v1) const POST_FILES: Missing = Missing {
-    operations: &["sendMedia", "sendImage", "sendVideo", "sendAudio", "sendDocument", "sendSticker"],
+    operations: &["sendMedia", "sendImage", "sendVideo", "sendAudio", "sendDocument", "sendSticker", "sendTemplate"],
     call: "an upload without encryption beside Client::upload, for files in newsletters",
 };
 pub(in crate::api::v1) const COMMUNITY_LEAVE: Missing =

@@ -139,8 +139,7 @@ pub(in crate::api) async fn list(
     Path((_, chat)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
 ) -> Bare<ChatMessages> {
-    let limit = limit(wanted.limit.as_deref(), LIMIT_MAX)?;
-    let before = before(wanted.before.as_deref())?;
+    let (limit, before) = ApiError::both(limit(wanted.limit.as_deref(), LIMIT_MAX), before(wanted.before.as_deref()))?;
     let row = known(&api, &device, &chat).await?;
     // One more than asked for tells whether there is another page.
     let lines = api.store.chat_lines(&device.tenant.id, row.id, before, limit + 1).await;

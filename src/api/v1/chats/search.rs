@@ -67,10 +67,10 @@ pub(in crate::api) async fn search(
     device: OwnDevice<Reads>,
     Query(wanted): Query<Wanted>,
 ) -> Answer<FoundMessages> {
-    let words = words(wanted.q.as_deref())?;
-    let limit = limit(wanted.limit.as_deref(), LIMIT_MAX)?;
     let cursor = wanted.cursor.as_deref().map(str::parse::<i64>).transpose();
-    let cursor = cursor.map_err(|_| ApiError::field("cursor", "must be what nextCursor gave"))?;
+    let cursor = cursor.map_err(|_| ApiError::field("cursor", "must be what nextCursor gave"));
+    let page = ApiError::both(limit(wanted.limit.as_deref(), LIMIT_MAX), cursor);
+    let (words, (limit, cursor)) = ApiError::both(words(wanted.q.as_deref()), page)?;
     let chat = match wanted.chat.as_deref() {
         None => None,
         Some(chat) => Some(known(&api, &device, chat).await?.id),

@@ -107,6 +107,7 @@ pub(in crate::api) async fn link(
     fields.finish()?;
     let groups = groups.ok_or_else(|| ApiError::field("groups", "is required"))?;
     let results = changes(&api, &device)?.link_groups(&community, &groups).await?;
+    audit(&api, &device, "community.groups.linked", community.as_str(), json!({ "results": &results })).await?;
     Ok(enveloped(LinkedGroups { results }))
 }
 
@@ -126,6 +127,8 @@ pub(in crate::api) async fn unlink(
     fields.finish()?;
     let groups = groups.ok_or_else(|| ApiError::field("groups", "is required"))?;
     let results = changes(&api, &device)?.unlink_groups(&community, &groups, orphans_go).await?;
+    let meta = json!({ "results": &results, "removeOrphans": orphans_go });
+    audit(&api, &device, "community.groups.unlinked", community.as_str(), meta).await?;
     Ok(enveloped(LinkedGroups { results }))
 }
 

@@ -58,8 +58,8 @@ pub(in crate::api) async fn send(
         let parsed = given.map(ChatId::parse_written_anywhere).transpose();
         parsed.map_err(|why| ApiError::field(name, why.to_string()))
     };
-    let to = address("to", place.to.as_deref())?;
-    let participant = address("participant", place.participant.as_deref())?;
+    let (to, participant) =
+        ApiError::both(address("to", place.to.as_deref()), address("participant", place.participant.as_deref()))?;
     let asked = json!({ "delete": [message, to, participant] });
     if earlier(&api, &device, idempotency_key.as_deref(), &asked).await?.is_some() {
         return Ok(Json(Deleted { success: true }));

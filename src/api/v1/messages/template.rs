@@ -6,11 +6,12 @@ use crate::api::caller::{OwnDevice, Sends, no_template};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
+use crate::api::v1::account::missing::{POST_FILES, missing};
 use crate::api::v1::templates::NAME_CHARS_MAX;
 use crate::domain::allowance::SendKind;
 use crate::domain::media::CAPTION_CHARS_MAX;
 use crate::domain::outgoing::{Content, MediaContent, TEXT_CHARS_MAX};
-use crate::domain::template::fill;
+use crate::domain::template::{Unfilled, fill};
 use crate::outbound::accept::{Outgoing, Receipt};
 use crate::store::TemplateRow;
 use axum::Json;
@@ -27,7 +28,7 @@ const VARIABLES_MAX: usize = 100;
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct SendTemplate {
-    /// A phone number in international form, or a JID of a person or a group.
+    /// A phone number in international form, or a JID of a person, a group, or, for a template without a file, a newsletter.
     #[schema(example = "6281234567890")]
     to: String,
     /// The name of a template, or its id.
@@ -49,7 +50,8 @@ pub(in crate::api) struct SendTemplate {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
             description = "Makes a repeat of this request harmless; kept for 24 hours by default.")),
     request_body = SendTemplate,
-    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal)))]
+    responses((status = 200, body = Receipt), (status = 409, response = crate::api::openapi::Refusal),
+        (status = 501, response = crate::api::openapi::NotSupported)))]
 pub(in crate::api) async fn send(
     State(api): State<Api>,
     device: OwnDevice<Sends>,
@@ -68,23 +70,33 @@ pub(in crate::api) async fn send(
         return Ok(Json(receipt));
     }
     let template = api.store.template(&device.tenant.id, &name).await.map_err(no_template)?;
+    if chat.is_newsletter() && template.media.is_some() {
+        return Err(missing(&POST_FILES));
+    }
     let (window, content) = filled(template, &variables)?;
     accept_as(&api, &device, window, &asked, Outgoing { chat, content, idempotency_key }).await
 }
 
 /// What goes out, and the window it is charged to.
 fn filled(template: TemplateRow, variables: &BTreeMap<String, String>) -> Result<(SendKind, Content), ApiError> {
-    let text = fill(&template.text, variables).map_err(|misfit| {
-        let missing = misfit.missing.into_iter().map(|name| (name, "is required by the template"));
-        let unknown = misfit.unknown.into_iter().map(|name| (name, "is not in the template"));
-        ApiError::fields(missing.chain(unknown).map(|(name, why)| (format!("variables.{name}"), why.to_owned())))
-    })?;
-    let count = text.chars().count();
-    let unfit = |least: u32, most: usize| {
-        ApiError::field("variables", format!("make a text that has not {least} to {most} characters"))
+    let (chars_min, chars_max) = match template.media {
+        Some(_) => (0, CAPTION_CHARS_MAX),
+        None => (1, TEXT_CHARS_MAX),
     };
-    match template.media {
-        Some(_) if count > CAPTION_CHARS_MAX => Err(unfit(0, CAPTION_CHARS_MAX)),
+    let unfit =
+        || ApiError::field("variables", format!("make a text that has not {chars_min} to {chars_max} characters"));
+    let text = fill(&template.text, variables, chars_max).map_err(|why| match why {
+        Unfilled::TooLong { .. } => unfit(),
+        Unfilled::Misfit { missing, unknown } => {
+            let missing = missing.into_iter().map(|name| (name, "is required by the template"));
+            let unknown = unknown.into_iter().map(|name| (name, "is not in the template"));
+            ApiError::fields(missing.chain(unknown).map(|(name, why)| (format!("variables.{name}"), why.to_owned())))
+        }
+    })?;
+    if text.chars().count() < chars_min {
+        return Err(unfit());
+    }
+    Ok(match template.media {
         Some(media) => {
             let content = Content::Media(MediaContent {
                 media_id: media.id,
@@ -96,12 +108,11 @@ fn filled(template: TemplateRow, variables: &BTreeMap<String, String>) -> Result
                 view_once: false,
                 quoted_message_id: None,
             });
-            Ok((SendKind::Media, content))
+            (SendKind::Media, content)
         }
-        None if (1..=TEXT_CHARS_MAX).contains(&count) => {
+        None => {
             let content = Content::Text { text, mentions: Vec::new(), quoted_message_id: None, link_preview: None };
-            Ok((SendKind::Text, content))
+            (SendKind::Text, content)
         }
-        None => Err(unfit(1, TEXT_CHARS_MAX)),
-    }
+    })
 }

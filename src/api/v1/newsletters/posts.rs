@@ -16,12 +16,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// NewsletterPosts on a page; WhatsApp gives about as many.
+/// Posts on a page; WhatsApp gives about as many.
 const LIMIT_MAX: u32 = 100;
 
 #[derive(Deserialize, IntoParams)]
 pub(in crate::api) struct PostPage {
-    /// NewsletterPosts on a page.
+    /// Posts on a page; WhatsApp gives about as many.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     limit: Option<String>,
     /// Only what was posted before this one: a `serverId`, such as `nextBefore` of the page before.
@@ -34,7 +34,7 @@ pub(in crate::api) struct PostPage {
 pub(in crate::api) struct NewsletterPosts {
     posts: Vec<Post>,
     count: usize,
-    /// For the next page; null when there is nothing more to ask for.
+    /// For the next page, which may have no posts: then it is null, and that was all.
     next_before: Option<u64>,
 }
 
@@ -51,12 +51,11 @@ pub(in crate::api) async fn list(
     Query(page): Query<PostPage>,
 ) -> Answer<NewsletterPosts> {
     let newsletter = named(&newsletter)?;
-    let limit = limit(page.limit.as_deref(), LIMIT_MAX)?;
     let before = page.before.as_deref().map(server_id).transpose();
-    let before = before.map_err(|why| ApiError::field("before", why))?;
+    let before = before.map_err(|why| ApiError::field("before", why));
+    let (limit, before) = ApiError::both(limit(page.limit.as_deref(), LIMIT_MAX), before)?;
     let posts = device.account(&api)?.newsletter_posts(&newsletter, limit, before).await?;
-    let is_full = u32::try_from(posts.len()).is_ok_and(|count| count >= limit);
-    let next_before = posts.last().filter(|_| is_full).map(|post| post.server_id);
+    let next_before = posts.last().map(|post| post.server_id);
     Ok(enveloped(NewsletterPosts { count: posts.len(), next_before, posts }))
 }
 

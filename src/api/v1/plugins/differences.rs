@@ -80,9 +80,10 @@ pub(in crate::api) async fn differences(
     plugin: OwnPlugin<Manages>,
     Query(asked): Query<Asked>,
 ) -> Answer<Differences> {
-    let (before, limit) = (cursor(asked.cursor.as_deref())?, limit(asked.limit.as_deref(), LIMIT_MAX)?);
+    let page = ApiError::both(cursor(asked.cursor.as_deref()), limit(asked.limit.as_deref(), LIMIT_MAX));
     let unknown = || ApiError::field("comparison", "must be agree, differ or failed");
-    let only = asked.comparison.as_deref().map(|text| Comparison::parse(text).ok_or_else(unknown)).transpose()?;
+    let only = asked.comparison.as_deref().map(|text| Comparison::parse(text).ok_or_else(unknown)).transpose();
+    let ((before, limit), only) = ApiError::both(page, only)?;
     let (tenant, name) = (&plugin.tenant.id, &plugin.row.name);
     let rows = api.store.plugin_differences(tenant, name, before, only, limit).await?;
     let next_cursor = next(&rows, limit);

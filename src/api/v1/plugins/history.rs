@@ -28,7 +28,7 @@ pub(in crate::api) struct Part {
 
 impl Part {
     fn checked(&self) -> Result<(Option<i64>, u32), ApiError> {
-        Ok((cursor(self.cursor.as_deref())?, limit(self.limit.as_deref(), LIMIT_MAX)?))
+        ApiError::both(cursor(self.cursor.as_deref()), limit(self.limit.as_deref(), LIMIT_MAX))
     }
 }
 

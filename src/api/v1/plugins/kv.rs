@@ -81,9 +81,8 @@ pub(in crate::api) async fn kv(
     plugin: OwnPlugin<Manages>,
     Query(part): Query<Part>,
 ) -> Answer<Entries> {
-    let limit = limit(part.limit.as_deref(), LIMIT_MAX)?;
-    let prefix = fitting("prefix", part.prefix.unwrap_or_default())?;
-    let after = part.cursor.as_deref().map(key_of).transpose()?;
+    let page = ApiError::both(limit(part.limit.as_deref(), LIMIT_MAX), part.cursor.as_deref().map(key_of).transpose());
+    let (prefix, (limit, after)) = ApiError::both(fitting("prefix", part.prefix.unwrap_or_default()), page)?;
     let (tenant, name) = (&plugin.tenant.id, &plugin.row.name);
     let rows = api.store.kv_page(tenant, name, &prefix, after, limit, VALUE_BYTES_SHOWN_MAX).await?;
     let full = rows.len() == limit as usize;

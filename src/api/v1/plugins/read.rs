@@ -61,6 +61,8 @@ pub(in crate::api) struct Shown {
     #[serde(flatten)]
     figures: Counted,
     kv: KvShown,
+    /// Its name, when a file declares it.
+    slug: Option<String>,
     /// `api`, or the name of the file that declares it.
     managed_by: String,
     /// Whether it is reloaded from a file when that changes.
@@ -203,6 +205,7 @@ impl From<Status> for Shown {
             None => (None, None, Wants::default(), None, Vec::new()),
         };
         Self {
+            slug: Some(row.name.clone()).filter(|_| row.managed_by != MANAGED_BY_API),
             name: row.name,
             version,
             description,

@@ -37,7 +37,7 @@ const KEYS: [&str; 11] = [
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
 pub(in crate::api) struct PluginRevision {
-    /// Its place in the pipeline, from 0; beyond the end is the end.
+    /// Its place in the pipeline, from 0; beyond the end is the end. Its other name `order` is taken too.
     #[schema(required = false, minimum = 0, maximum = 31)]
     position: u32,
     /// The hooks that are used, of those it has.
@@ -94,8 +94,7 @@ pub(in crate::api) async fn revise(
 }
 
 pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
-    fields.only(&KEYS);
-    let last = u32::try_from(PLUGINS_PER_TENANT_MAX).unwrap_or(u32::MAX) - 1;
+    fields.only(&[&KEYS[..], &["order"]].concat());
     let hook = |name: &str| {
         let found = Hook::ALL.iter().copied().find(|hook| hook.as_str() == name);
         found.ok_or("is no hook; there are inbound, outbound, webhook, scheduled")
@@ -112,7 +111,7 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
     let secrets = fields.texts("secrets", SECRETS_MAX);
     let mode = mode(&mut fields);
     let revision = Revision {
-        position: fields.whole("position", 0..=last).and_then(|position| usize::try_from(position).ok()),
+        position: position(&mut fields),
         hooks: fields.list("hooks", 0..=Hook::ALL.len(), hook).map(|hooks| hooks.into_iter().collect()),
         config: fields.object("config"),
         grants: fields.section::<Grants>("grants"),
@@ -125,6 +124,15 @@ pub(super) fn revision(mut fields: Fields) -> Result<Revision, ApiError> {
     };
     fields.finish()?;
     Ok(revision)
+}
+
+fn position(fields: &mut Fields) -> Option<usize> {
+    let last = u32::try_from(PLUGINS_PER_TENANT_MAX).unwrap_or(u32::MAX) - 1;
+    if fields.has("position") && fields.has("order") {
+        fields.wrong("order", "says the same as position; give one of them");
+    }
+    let given = fields.whole("position", 0..=last).or(fields.whole("order", 0..=last));
+    given.and_then(|place| usize::try_from(place).ok())
 }
 
 fn mode(fields: &mut Fields) -> Option<Mode> {

@@ -71,15 +71,25 @@ pub(in crate::api) struct Replay {
     /// The name of an event.
     #[schema(required = false)]
     event_type: String,
-    /// Parked from this moment on: unix seconds as text, or an ISO 8601 date or time.
+    /// Parked from this moment on.
     #[schema(required = false)]
-    since: String,
+    since: WrittenMoment,
     /// Parked up to and with this second or this day.
     #[schema(required = false)]
-    until: String,
+    until: WrittenMoment,
     /// `true` for all of them; without it, one of the others has to say which.
     #[schema(required = false)]
     all: bool,
+}
+
+/// Unix seconds, or an ISO 8601 date or time.
+#[derive(ToSchema)]
+#[schema(example = "2026-01-31")]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the form of a field, for the API document; `Fields` reads it")]
+pub(in crate::api) enum WrittenMoment {
+    Seconds(i64),
+    Text(String),
 }
 
 /// A delivery that ran out of attempts.
@@ -230,8 +240,8 @@ pub(in crate::api) fn chosen(fields: &mut Fields) -> LetterChoice {
     };
     let mut parameters = Parameters::default();
     let text = |fields: &mut Fields, name: &str| fields.parsed(name, false, |text| Ok::<_, &str>(text.to_owned()));
-    let [webhook, event_type, since, until] =
-        ["webhookId", "eventType", "since", "until"].map(|name| text(fields, name));
+    let [webhook, event_type] = ["webhookId", "eventType"].map(|name| text(fields, name));
+    let [since, until] = ["since", "until"].map(|name| fields.number_or_text(name));
     let (since, until) = parameters.span(since.as_deref(), until.as_deref());
     let choice = LetterChoice {
         tenant: None,

@@ -82,7 +82,8 @@ pub(in crate::api) struct WebhookOptions {
     /// Sent with every delivery. Stored encrypted and never shown.
     #[schema(required = false)]
     headers: BTreeMap<String, String>,
-    /// Only events of these devices; all when left out.
+    /// Only events of these devices, and none that belongs to no device, as those of plugins and webhooks; all when left out or
+    /// empty.
     #[schema(required = false, max_items = 1000)]
     device_ids: Vec<String>,
     /// The plugin that shapes the bodies; `default` is the gateway's own form.
@@ -273,7 +274,9 @@ fn spec(
     let retry_count = fields.whole("retryCount", 1..=ATTEMPTS_MAX);
     let timeout_ms = fields.whole("timeout", TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX);
     let (enabled, raw) = (fields.flag("enabled"), fields.flag("raw"));
+    // An empty list takes back that it is of some: it is of all.
     let device_ids = fields.list("deviceIds", 0..=DEVICES_MAX, |id| DeviceId::parse(id).map(String::from));
+    let device_ids = device_ids.map(|ids| Some(ids).filter(|ids| !ids.is_empty()));
     let format = fields.parsed("format", false, |name| known_format(api, tenant, name));
     let headers = fields.texts("headers", HEADERS_MAX);
     for (name, value) in headers.iter().flatten() {
@@ -296,7 +299,7 @@ fn spec(
             headers: headers.unwrap_or_default(),
             retry_count: retry_count.unwrap_or(ATTEMPTS_DEFAULT),
             timeout_ms: timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT),
-            device_ids,
+            device_ids: device_ids.flatten(),
             format: format.flatten(),
             shared_token: shared_token.flatten(),
             schedule,
@@ -313,7 +316,7 @@ fn spec(
             headers: headers.unwrap_or(before.headers),
             retry_count: retry_count.unwrap_or(before.retry_count),
             timeout_ms: timeout_ms.unwrap_or(before.timeout_ms),
-            device_ids: device_ids.or(before.device_ids),
+            device_ids: device_ids.unwrap_or(before.device_ids),
             format: format.unwrap_or(before.format),
             shared_token: shared_token.unwrap_or(before.shared_token),
             schedule,
