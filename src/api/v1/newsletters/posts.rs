@@ -16,13 +16,14 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// NewsletterPosts on a page; WhatsApp gives about as many.
+/// Posts on a page; WhatsApp gives about as many.
 const LIMIT_MAX: u32 = 100;
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct PostPage {
-    /// NewsletterPosts on a page.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    /// 1 to 100; 50 when left out. WhatsApp gives about as many.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// Only what was posted before this one: a `serverId`, such as `nextBefore` of the page before.
     #[param(value_type = Option<u64>, minimum = 1)]
