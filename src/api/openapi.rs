@@ -152,7 +152,9 @@ fn complete_operation(path: &str, operation: &mut Operation) {
     let names: Vec<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
     let takes_body = operation.request_body.is_some();
     let has_tag = |tag: &str| operation.tags.iter().flatten().any(|one| one == tag);
-    let (sends, public) = (takes_body && path.contains("/messages/") && has_tag("Messages"), has_tag("Public"));
+    let is_message = path.contains("/messages/") && has_tag("Messages");
+    let is_post = has_tag("Status") && !path.ends_with("/view");
+    let (sends, public) = (takes_body && (is_message || is_post), has_tag("Public"));
     let takes_query = operation.parameters.iter().flatten().next().is_some();
     for name in &names {
         let parameter = ParameterBuilder::new()

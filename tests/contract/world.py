@@ -98,6 +98,15 @@ def tenants_world():
     webhooks = many(webhook)
     guests = os.environ.get("RIJAN_GUESTS")
     plugin = lambda name: call("POST", "/v1/plugins", files={"component": Path(guests, f"{name}.wasm").read_bytes()})["data"]["plugin"]["name"]
+    label = lambda n: call("POST", f"{device}/labels", json={"name": f"Label {n}"})["data"]["label"]["id"]
+    newsletter = lambda n: call("POST", f"{device}/newsletters", json={"name": f"Newsletter {n}"})["data"]["id"]
+    community = lambda n: call("POST", f"{device}/communities", json={"subject": f"Community {n}"})["data"]["id"]
+    few = lambda make: [make(n) for n in range(DOOMED // 3)]
+    newsletters, communities = few(newsletter), few(community)
+    for words in ["fresh bread", "more bread"]:
+        call("POST", f"{device}/messages/text", json={"to": newsletters[0], "text": words})
+    read = lambda: call("GET", f"{device}/newsletters/{newsletters[0]}/messages")["data"]["posts"]
+    posts = until("posts in a newsletter", lambda: (found := read()) and len(found) == 2 and found)
     calls = [phones("POST", f"/accounts/{phone}/calls", json={"to": me})["id"] for phone in strangers[:3]]
     return {
         "device": [world["deviceId"]],
@@ -117,13 +126,22 @@ def tenants_world():
         "event": [event["id"] for event in call("GET", "/v1/events?limit=20")],
         "key": many(key),
         "doomed.key": many(lambda n: key(n + DOOMED)),
+        "label": few(label),
+        "doomed.label": many(lambda n: label(n + DOOMED)),
+        "newsletter": newsletters[:2],
+        "doomed.newsletter": newsletters[2:],
+        "post": [str(post["serverId"]) for post in posts],
+        "community": communities[:2],
+        "doomed.community": communities[2:],
         "call": calls,
         **({"plugin": [plugin("opt-out")], "doomed.plugin": [plugin("business-hours")]} if guests else {}),
-        "body.to": [contact, f"+{contact}", strangers[0], groups[0]],
+        "body.to": [contact, f"+{contact}", strangers[0], groups[0], newsletters[0]],
         "body.chat": [contact, groups[0]],
         "body.from": [contact],
         "body.participant": [contact],
         "body.participants[*]": strangers[:6],
+        "body.recipients[*]": strangers[:6],
+        "body.groups[*]": groups[:2],
         "body.mentions[*]": [contact],
         "body.messageId": sent,
         "body.quotedMessageId": sent,
@@ -204,7 +222,7 @@ OF_SPARE_DEVICES = r"/devices/\{device\}/(start|stop|logout|pairing/\w+)$"
 # Where `contacts` are people by their numbers, and not cards.
 OF_NUMBERS = "checkContacts"
 # Ends what is named by the last name of its path, though it is no DELETE.
-ENDS = r"/groups/\{group\}/leave$|/tenants/\{tenant\}/(suspend|regenerate-key)$"
+ENDS = r"/groups/\{group\}/leave$|/newsletters/\{newsletter\}/unfollow$|/tenants/\{tenant\}/(suspend|regenerate-key)$"
 
 
 def main():

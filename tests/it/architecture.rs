@@ -138,3 +138,20 @@ fn no_two_types_of_the_api_document_have_one_name() {
     let twice: Vec<_> = named.into_iter().filter(|(_, types)| types.len() > 1).collect();
     assert!(twice.is_empty(), "give one of them another name with `#[schema(as = …)]`: {twice:?}");
 }
+
+/// A derive that is not told so takes what stands in a query for a part of the path.
+#[test]
+fn every_parameter_of_a_path_stands_in_that_path() {
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"))).unwrap();
+    let mut of_paths = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters =
+            operations.as_object().unwrap().values().flat_map(|one| one["parameters"].as_array()).flatten();
+        for name in parameters.filter(|one| one["in"] == "path").map(|one| one["name"].as_str().unwrap()) {
+            assert!(path.contains(&format!("{{{name}}}")), "{path} has no part {name:?}: is it of the query?");
+            of_paths += 1;
+        }
+    }
+    assert!(of_paths > 200, "{of_paths}");
+}

@@ -101,7 +101,8 @@ pub(in crate::api) struct Several {
 /// A text, or a file of the tenant's with a text below. A file that is fetched is kept by the tenant's newest device; a
 /// tenant without one gets 409.
 #[utoipa::path(post, path = "/templates", operation_id = "createTemplate", tag = "Messages", request_body = WriteTemplate,
-    responses((status = 201, body = Envelope<One>), (status = 409, response = crate::api::openapi::Refusal)))]
+    responses((status = 201, body = Envelope<One>), (status = 404, response = crate::api::openapi::Missing),
+        (status = 409, response = crate::api::openapi::Refusal)))]
 pub(in crate::api) async fn create(State(api): State<Api>, tenant: Tenant<Sends>, fields: Fields) -> Created<One> {
     let written = Written::read(&api, fields)?;
     let (new, fetched) = written.template(&api, &tenant.id).await?;

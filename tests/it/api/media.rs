@@ -1,6 +1,6 @@
 //! Files: sent in every way, served in parts, and refused when they are not what they are said to be.
 
-use crate::support::{Tenant, answer, form, png, sha256, tenant, text, until};
+use crate::support::{Tenant, answer, form, mp4, png, sha256, tenant, text, until};
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{StatusCode, Uri};
@@ -55,10 +55,6 @@ fn wav() -> Vec<u8> {
 pub fn opus() -> Vec<u8> {
     let page = |sample: u64| [&b"OggS\0\x02"[..], &sample.to_le_bytes(), &[0; 14], b"OpusHead", &[0; 40]].concat();
     [page(0), page(48_000 * 7)].concat()
-}
-
-fn mp4() -> Vec<u8> {
-    [&b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"[..], &[7; 3_000]].concat()
 }
 
 fn webp() -> Vec<u8> {

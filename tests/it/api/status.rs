@@ -2,7 +2,9 @@
 
 use super::kinds::{fields, stored, told};
 use crate::plugins::{everything, guest, upload};
-use crate::support::{Tenant, answer, form, png, sha256, tenant, text, until};
+use crate::support::{Tenant, answer, form, mp4, png, sha256, tenant, text, until};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 const STATUS: &str = "status@broadcast";
@@ -154,6 +156,19 @@ async fn an_image_is_posted_from_each_place_that_a_file_comes_from() {
         assert_eq!((&seen["media"]["sha256"], &seen["media"]["caption"]), (&json!(sha256(&file)), &caption));
     }
     assert_eq!(content["audience"]["people"].as_array().map(Vec::len), Some(1), "{content}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_is_posted_too() {
+    let gateway = tenant().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let film = mp4();
+    let body = json!({ "mediaBuffer": STANDARD.encode(&film), "caption": "moving", "recipients": [contact] });
+
+    let receipt = post(&gateway, "video", body).await;
+
+    let seen = shown(&gateway, &contact, &receipt["messageId"]).await;
+    assert_eq!((&seen["media"]["kind"], &seen["media"]["sha256"]), (&json!("video"), &json!(sha256(&film))), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

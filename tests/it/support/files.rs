@@ -9,6 +9,11 @@ pub fn png(bytes: usize) -> Vec<u8> {
     png
 }
 
+/// A film as far as its header goes.
+pub fn mp4() -> Vec<u8> {
+    [&b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"[..], &[7; 3_000]].concat()
+}
+
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

@@ -13,7 +13,7 @@ mod shared;
 
 pub use alone::{alone, resident_mib};
 pub use client::{Call, Client};
-pub use files::{form, png, sha256};
+pub use files::{form, mp4, png, sha256};
 pub use operations::{Caller, Operations};
 pub use own::{Own, own, own_with};
 pub use receiver::Receiver;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct ChannelLink {
     /// The link, or its code.
     #[param(required = true, min_length = 1, max_length = 256, example = "https://whatsapp.com/channel/0029VaAbCdEf")]

@@ -20,9 +20,10 @@ use utoipa::{IntoParams, ToSchema};
 const LIMIT_MAX: u32 = 100;
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct PostPage {
-    /// Posts on a page; WhatsApp gives about as many.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
+    /// 1 to 100; 50 when left out. WhatsApp gives about as many.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// Only what was posted before this one: a `serverId`, such as `nextBefore` of the page before.
     #[param(value_type = Option<u64>, minimum = 1)]
