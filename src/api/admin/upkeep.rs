@@ -10,6 +10,7 @@ use crate::api::fields::Fields;
 use crate::api::limits::Charged;
 use crate::api::parameters::Parameters;
 use crate::api::v1::webhooks::dead_letters::{self, DeadLetters, Replay, Replayed, Wanted};
+use crate::domain::device::DEVICES_PER_TENANT_MAX;
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::store::{LetterChoice, StoreError};
 use axum::extract::State;

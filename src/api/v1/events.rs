@@ -7,6 +7,7 @@ use crate::api::caller::{Manages, OwnDevice, Reads, Tenant};
 use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
+use crate::api::parameters::Parameters;
 use crate::domain::event::Subscription;
 use crate::domain::ids::{DeviceId, EventId, TenantId};
 use crate::store::{EventQuery, EventRow, StoreError};

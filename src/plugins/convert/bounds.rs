@@ -6,6 +6,8 @@ use crate::plugins::bindings::types;
 use crate::plugins::instance::cut;
 use serde_json::Value;
 
+/// Bytes of a content that is not text, as JSON.
+pub(super) const CONTENT_BYTES_MAX: usize = 256 << 10;
 /// Levels of JSON from a plugin. A document that holds it is read again by parsers that stop at 128.
 const JSON_LEVELS_MAX: usize = 32;
 /// Characters of a place's name or address, or a contact's name.

@@ -1,6 +1,6 @@
 //! What a plugin changes of an event.
 
-use super::bounds::{NAME_CHARS_MAX, Unusable, limited, on_earth, parsed, short, unusable};
+use super::bounds::{CONTENT_BYTES_MAX, NAME_CHARS_MAX, Unusable, limited, on_earth, parsed, short, unusable};
 use super::event::texts;
 use crate::plugins::bindings::inbound;
 use crate::plugins::bindings::types::{self, Content as WitContent};

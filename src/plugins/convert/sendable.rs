@@ -7,7 +7,7 @@ use super::bounds::{
 use crate::domain::ids::MediaId;
 use crate::domain::interactive::Interactive;
 use crate::domain::jid::PhoneNumber;
-use crate::domain::media::{CAPTION_CHARS_MAX, MediaKind, file_name};
+use crate::domain::media::{CAPTION_CHARS_MAX, MediaKind};
 use crate::domain::outgoing::{CONTACTS_MAX, ContactCard, Content, MENTIONS_MAX, MediaContent};
 use crate::domain::poll::{OPTION_CHARS_MAX, OPTIONS_MAX, OPTIONS_MIN, Poll, QUESTION_CHARS_MAX};
 use crate::plugins::bindings::types::{self, Sendable};

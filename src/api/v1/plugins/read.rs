@@ -7,6 +7,7 @@ use crate::domain::trial::TrialMode;
 use crate::plugins::manifest::{Hook, Wants};
 use crate::plugins::settings::{Grants, Isolation, Limits, OnError};
 use crate::plugins::{CandidateStatus, Figures, PluginState, Status};
+use crate::store::MANAGED_BY_API;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
