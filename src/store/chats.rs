@@ -4,7 +4,8 @@
 
 use super::labels::read_labels;
 use super::people::{Scope, canonical};
-use super::{Result, Store, StoreError, Tx};
+use super::maintenance::note_words;
+use super::{Result, Store, StoreError, Topic, Tx};
 use crate::domain::chat::{Change, ChatChange, is_chat, is_group, is_phone};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
@@ -408,6 +409,22 @@ impl Scope<'_> {
             .execute(params![self.device.as_str(), self.tenant.as_str(), self.now])?;
         Ok(())
     }
+}
+
+/// The device is of another account from now on. Chats of the one before are nobody's: no query finds them, none of them is
+/// taken for one of the new account, and their lines go in small steps (`maintenance::emptied`). What is small goes at once.
+pub(super) fn leave(tx: &Tx<'_>, device: &DeviceId, now: UnixMs) -> Result<()> {
+    for table in ["chat_labels", "labels", "contacts", "lid_phone_map", "device_chat_sync"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE device_id = ?1"), [device.as_str()])?;
+    }
+    tx.execute(
+        "UPDATE chats SET device_id = NULL, jid = '', lid = NULL, address = '', name = NULL, updated_at = ?2 \
+         WHERE device_id = ?1",
+        params![device.as_str(), now],
+    )?;
+    note_words(tx, now)?;
+    tx.wake(Topic::Deleted);
+    Ok(())
 }
 
 /// What an event tells of a group or a newsletter is its chat's name.

@@ -43,10 +43,10 @@ impl World {
         let device = store.create_device(&tenant, "desk").await.expect("device").id;
         let jid = Some("6280@s.whatsapp.net".to_owned());
         let link = Link { phone_number: Some("6280".into()), jid, lid: Some("80@lid".into()), name: None };
-        store.link_device(&tenant, &device, link).await.expect("linked");
+        let lease = store.acquire_lease(&tenant, &device).await.expect("lease");
+        store.link_device(&tenant, &lease, link).await.expect("linked");
         let seen = Observation { status: Observed::Connected, error: None, reconnect_attempts: 0 };
         store.observe_device(&tenant, &device, seen).await.expect("observed");
-        let lease = store.acquire_lease(&tenant, &device).await.expect("lease");
         Self { store, tenant, lease, _folder: folder }
     }
 

@@ -2,9 +2,8 @@
 //! What stays is the row itself, with its name, for the audit log's sake.
 
 use crate::domain::clock::UnixMs;
-use crate::domain::ids::DeviceId;
-use crate::store::{Result, Store};
-use rusqlite::params;
+use crate::store::{Result, Store, Tx};
+use rusqlite::{OptionalExtension, params};
 
 /// Rows of one transaction; others write in between.
 const ROWS_AT_ONCE: usize = 500;
@@ -12,6 +11,8 @@ const ROWS_AT_ONCE: usize = 500;
 const PAGES_AT_ONCE: i64 = 200;
 /// What was under way when something was deleted has ended by then; until then it is looked at again.
 const SETTLED_AFTER_MS: i64 = 600_000;
+/// The store's note that words are to be written out of the index, and since when.
+const WORDS_TO_FORGET: &str = "words_to_forget";
 
 /// Rows that belong to somebody: where, by which key they are taken out, and whose they are, as a condition on `?1`.
 struct Part {
@@ -74,14 +75,16 @@ const OF_TENANT: [Part; 15] = [
 ];
 
 impl Store {
-    /// Removes what deleted devices and tenants have left, also from the disk; says how many rows.
+    /// Removes what deleted devices and tenants have left, and accounts that their devices are not linked to any more, also from
+    /// the disk; says how many rows.
     pub async fn empty_deleted(&self) -> Result<usize> {
         let devices = self.to_empty("devices", "deleted_at IS NOT NULL").await?;
         let tenants = self.to_empty("tenants", "status = 'deleted'").await?;
-        if devices.is_empty() && tenants.is_empty() {
+        let words_at = self.words_noted().await?;
+        if devices.is_empty() && tenants.is_empty() && words_at.is_none() {
             return Ok(0);
         }
-        let mut rows = 0;
+        let mut rows = self.remove_left_chats().await?;
         for device in &devices {
             for part in OF_ACCOUNT.iter().chain(&OF_DEVICE) {
                 rows += self.remove(part, device).await?;
@@ -100,6 +103,9 @@ impl Store {
         }
         for tenant in tenants {
             self.note_empty("tenants", "updated_at", tenant).await?;
+        }
+        if let Some(noted_at) = words_at {
+            self.words_forgotten(noted_at).await?;
         }
         Ok(rows)
     }
@@ -129,12 +135,38 @@ impl Store {
         }
     }
 
-    /// Chats of another account are none of the one that is linked now.
-    pub(in crate::store) async fn forget_account(&self, device: &DeviceId) -> Result<()> {
-        for part in &OF_ACCOUNT {
-            self.remove(part, device.as_str()).await?;
+    /// Chats that were left with their account (`chats::leave`), each after its lines.
+    async fn remove_left_chats(&self) -> Result<usize> {
+        let mut rows = 0;
+        loop {
+            let removed = self.db.write(|tx| remove_left_step(tx)).await?;
+            rows += removed;
+            if removed == 0 {
+                return Ok(rows);
+            }
         }
-        Ok(())
+    }
+
+    /// When lines last went whose words are to be written out of the index.
+    async fn words_noted(&self) -> Result<Option<UnixMs>> {
+        self.db
+            .read(|conn| {
+                let mut statement = conn.prepare_cached("SELECT CAST(value AS INTEGER) FROM store_facts WHERE name = ?1")?;
+                Ok(statement.query_row([WORDS_TO_FORGET], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    async fn words_forgotten(&self, noted_at: UnixMs) -> Result<()> {
+        self.db
+            .write(move |tx| {
+                tx.execute(
+                    "DELETE FROM store_facts WHERE name = ?1 AND CAST(value AS INTEGER) = ?2",
+                    params![WORDS_TO_FORGET, noted_at],
+                )?;
+                Ok(())
+            })
+            .await
     }
 
     async fn to_empty(&self, table: &'static str, deleted: &'static str) -> Result<Vec<String>> {
@@ -181,6 +213,35 @@ impl Store {
     }
 }
 
+/// Lines go whose words stay in the index until it is written anew: that is to be done.
+pub(in crate::store) fn note_words(tx: &Tx<'_>, now: UnixMs) -> Result<()> {
+    tx.execute(
+        "INSERT INTO store_facts (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        params![WORDS_TO_FORGET, now.to_string().into_bytes()],
+    )?;
+    Ok(())
+}
+
+fn remove_left_step(tx: &Tx<'_>) -> Result<usize> {
+    let mut rows = 0;
+    while rows < ROWS_AT_ONCE {
+        let left: Option<i64> = tx
+            .prepare_cached("SELECT id FROM chats WHERE device_id IS NULL LIMIT 1")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let Some(chat) = left else { break };
+        rows += tx
+            .prepare_cached(
+                "DELETE FROM chat_messages WHERE seq IN (SELECT seq FROM chat_messages WHERE chat_id = ?1 LIMIT ?2)",
+            )?
+            .execute(params![chat, ROWS_AT_ONCE - rows])?;
+        if rows < ROWS_AT_ONCE {
+            rows += tx.prepare_cached("DELETE FROM chats WHERE id = ?1")?.execute([chat])?;
+        }
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::domain::clock::Clock;
@@ -188,9 +249,13 @@ mod tests {
     use crate::domain::ids::DeviceId;
     use crate::domain::outgoing::Status;
     use crate::store::world::World;
-    use crate::store::{HistoryChat, HistoryPart, NewLine};
+    use crate::store::{HistoryChat, HistoryPart, Link, NewLine, StoreError};
     use serde_json::json;
     use std::time::Duration;
+
+    const OTHER: &str = "6299@s.whatsapp.net";
+    /// Pages of the words' index in which this stands.
+    const PAGES: &str = "SELECT count(*) FROM chat_messages_text_data WHERE instr(block, CAST(?1 AS BLOB))";
 
     fn line(number: usize, word: &str) -> NewLine {
         NewLine {
@@ -248,9 +313,53 @@ mod tests {
         let found = world.store.search_lines(&world.tenant, &kept, &words, None, None, 50).await.expect("found");
         assert_eq!(found.len(), 50);
         // The index of words holds what it begins with: the word itself stands in no page any more.
-        let pages = "SELECT count(*) FROM chat_messages_text_data WHERE instr(block, CAST(?1 AS BLOB))";
-        assert_eq!(rows(&world, pages, "vanish").await, 0);
-        assert!(rows(&world, pages, "remain").await > 0);
+        assert_eq!(rows(&world, PAGES, "vanish").await, 0);
+        assert!(rows(&world, PAGES, "remain").await > 0);
+    }
+
+    #[tokio::test]
+    async fn a_device_of_another_account_has_nothing_of_the_one_before_and_keeps_what_it_got_since() {
+        let world = World::new().await;
+        let (tenant, device) = (&world.tenant, &world.lease.device);
+        chats(&world, device, "vanishing").await;
+        let lease = world.store.acquire_lease(tenant, device).await.expect("lease");
+        let link = Link { phone_number: Some("6299".into()), jid: Some(OTHER.into()), lid: None, name: None };
+        let words = ["vanishing".to_owned()];
+        let found = async || world.store.search_lines(tenant, device, &words, None, None, 50).await.expect("found").len();
+        assert_eq!(found().await, 50);
+
+        world.store.link_device(tenant, &lease, link.clone()).await.expect("linked");
+
+        assert_eq!((world.store.chats(tenant, device, 10, 0).await.expect("chats").len(), found().await), (0, 0));
+        let sync = world.store.chat_sync(tenant, device).await.expect("known");
+        assert_eq!((sync.chat_count, sync.last_history_sync_at), (0, None));
+        // The same people write to the new account, before and while what was left goes.
+        chats(&world, device, "arriving").await;
+        let lease = world.store.acquire_lease(tenant, device).await.expect("lease");
+        world.store.link_device(tenant, &lease, link).await.expect("linked again, as after a kill");
+        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 1_203);
+
+        assert_eq!(lines(&world, device).await, 1_200, "those of the new account");
+        let chats = world.store.chats(tenant, device, 10, 0).await.expect("chats");
+        assert_eq!((chats.len(), chats[0].jid.as_str()), (3, "62812@s.whatsapp.net"));
+        assert_eq!(rows(&world, PAGES, "vanish").await, 0);
+        assert!(rows(&world, PAGES, "arriv").await > 0);
+        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_links_a_device_that_was_deleted_or_that_another_instance_owns() {
+        let world = World::new().await;
+        let (tenant, device) = (&world.tenant, &world.lease.device);
+        let link = || Link { phone_number: Some("6299".into()), jid: Some(OTHER.into()), lid: None, name: None };
+        let newer = world.store.acquire_lease(tenant, device).await.expect("lease");
+        assert!(matches!(world.store.link_device(tenant, &world.lease, link()).await, Err(StoreError::Fenced)));
+        world.store.delete_device(tenant, device).await.expect("deleted");
+
+        assert!(world.store.link_device(tenant, &newer, link()).await.is_err());
+
+        let named = "SELECT count(*) FROM devices WHERE id = ?1 AND (linked = 1 OR wa_jid IS NOT NULL)";
+        assert_eq!(rows(&world, named, device.as_str()).await, 0);
     }
 
     #[tokio::test]

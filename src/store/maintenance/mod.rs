@@ -4,6 +4,7 @@ mod emptied;
 mod figures;
 mod sweep;
 
+pub(super) use emptied::note_words;
 pub use figures::{Backlog, Holdings, MessageFigures, Span};
 pub use sweep::{Keep, Swept};
 
