@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Why a gateway does not start. One line each, with what to do.
@@ -194,30 +195,39 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
+/// What was deleted goes at once; what has had its time, and what is dear to do, now and then.
 async fn clean(store: Store, media: Media, keep: Keep, events_keep_days: Option<u32>, stop: CancellationToken) {
     let mut deleted = store.watch(Topic::Deleted);
+    let mut every = tokio::time::interval(CLEAN_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        if let Err(error) = store.sweep(keep).await {
-            tracing::error!(%error, "what has had its time was not forgotten");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => forget(&store, keep, events_keep_days).await,
+            () = deleted.changed() => {}
         }
         match store.empty_deleted().await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "what was deleted left nothing behind"),
+            Ok(rows) => tracing::info!(rows, "rows of what was deleted were removed"),
             Err(error) => tracing::error!(%error, "what deleted devices and tenants left was not removed"),
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");
         }
-        match store.forget_old_events(events_keep_days).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "old events were forgotten"),
-            Err(error) => tracing::error!(%error, "old events were not forgotten"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = deleted.changed() => {}
-            () = tokio::time::sleep(CLEAN_EVERY) => {}
-        }
+    }
+}
+
+async fn forget(store: &Store, keep: Keep, events_keep_days: Option<u32>) {
+    if let Err(error) = store.sweep(keep).await {
+        tracing::error!(%error, "what has had its time was not forgotten");
+    }
+    if let Err(error) = store.note_emptied().await {
+        tracing::error!(%error, "what was deleted was not written out of the index of words");
+    }
+    match store.forget_old_events(events_keep_days).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "old events were forgotten"),
+        Err(error) => tracing::error!(%error, "old events were not forgotten"),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) tenant: TenantId,
     pub(super) lease: Lease,
-    _folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl World {
@@ -47,7 +47,7 @@ impl World {
         store.link_device(&tenant, &lease, link).await.expect("linked");
         let seen = Observation { status: Observed::Connected, error: None, reconnect_attempts: 0 };
         store.observe_device(&tenant, &device, seen).await.expect("observed");
-        Self { store, tenant, lease, _folder: folder }
+        Self { store, tenant, lease, folder }
     }
 
     /// A message that was taken for sending.

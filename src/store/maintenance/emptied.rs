@@ -2,7 +2,7 @@
 //! What stays is the row itself, with its name, for the audit log's sake.
 
 use crate::domain::clock::UnixMs;
-use crate::store::{Result, Store, Tx};
+use crate::store::{Result, Store, StoreError, Tx};
 use rusqlite::{OptionalExtension, params};
 
 /// Rows of one transaction; others write in between.
@@ -29,8 +29,8 @@ const fn of_tenant(table: &'static str, key: &'static str) -> Part {
     Part { table, key, whose: "tenant_id = ?1" }
 }
 
-/// What concerns the account that a device is linked to, in an order that no reference stands against.
-const OF_ACCOUNT: [Part; 7] = [
+/// What a device has, in an order that no reference stands against. What came in and is not told yet is told first.
+const OF_DEVICE: [Part; 14] = [
     of_device("chat_labels", "chat_id, label_id"),
     of_device("labels", "device_id, id"),
     of_device("chat_messages", "rowid"),
@@ -38,10 +38,6 @@ const OF_ACCOUNT: [Part; 7] = [
     of_device("contacts", "device_id, jid"),
     of_device("lid_phone_map", "device_id, lid"),
     of_device("device_chat_sync", "device_id"),
-];
-
-/// The rest of a device. What came in and is not told yet is told first.
-const OF_DEVICE: [Part; 7] = [
     of_device("poll_votes", "device_id, poll_wa_id, voter"),
     of_device("polls", "device_id, wa_id"),
     of_device("idempotency_keys", "device_id, key"),
@@ -75,39 +71,55 @@ const OF_TENANT: [Part; 15] = [
 ];
 
 impl Store {
-    /// Removes what deleted devices and tenants have left, and accounts that their devices are not linked to any more, also from
-    /// the disk; says how many rows.
+    /// Removes what deleted devices and tenants have left, and accounts that their devices are not linked to any more; says how
+    /// many rows. What cannot be removed of one holds up no other.
     pub async fn empty_deleted(&self) -> Result<usize> {
-        let devices = self.to_empty("devices", "deleted_at IS NOT NULL").await?;
-        let tenants = self.to_empty("tenants", "status = 'deleted'").await?;
-        let words_at = self.words_noted().await?;
-        if devices.is_empty() && tenants.is_empty() && words_at.is_none() {
-            return Ok(0);
-        }
-        let mut rows = self.remove_left_chats().await?;
-        for device in &devices {
-            for part in OF_ACCOUNT.iter().chain(&OF_DEVICE) {
-                rows += self.remove(part, device).await?;
-            }
-        }
-        for tenant in &tenants {
-            for part in &OF_TENANT {
-                rows += self.remove(part, tenant).await?;
-            }
-        }
-        // Noted last, so that a crash before leaves it to be done again.
-        self.forget_words().await?;
-        self.db.checkpoint().await?;
-        for device in devices {
-            self.note_empty("devices", "deleted_at", device).await?;
-        }
-        for tenant in tenants {
-            self.note_empty("tenants", "updated_at", tenant).await?;
-        }
-        if let Some(noted_at) = words_at {
-            self.words_forgotten(noted_at).await?;
+        let mut rows = self.remove_left_chats().await?.unwrap_or_default();
+        for owner in self.to_empty(UnixMs::MAX).await? {
+            rows += self.emptied(&owner).await?.unwrap_or_default();
         }
         Ok(rows)
+    }
+
+    /// Writes what was removed out of the index of words and of the database's log, where that is due, and looks no more at whom
+    /// nothing can come after. It goes over the index of all tenants, so it is for now and then.
+    pub async fn note_emptied(&self) -> Result<()> {
+        let left_nothing = self.remove_left_chats().await?.is_some();
+        let words_at = self.words_noted().await?.filter(|_| left_nothing);
+        let mut empty = Vec::new();
+        for owner in self.to_empty(self.clock.now_ms().saturating_sub(SETTLED_AFTER_MS)).await? {
+            if self.emptied(&owner).await?.is_some() {
+                empty.push(owner);
+            }
+        }
+        if empty.is_empty() && words_at.is_none() {
+            return Ok(());
+        }
+        self.forget_words().await?;
+        if !self.db.checkpoint().await? {
+            tracing::info!("what was deleted is still in the database's log, which somebody reads; the next pass tries again");
+            return Ok(());
+        }
+        // Noted last, so that a crash before leaves it to be done again.
+        for owner in empty {
+            self.note_empty(owner).await?;
+        }
+        match words_at {
+            Some(noted_at) => self.words_forgotten(noted_at).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How many rows of somebody were removed; `None` when not all could be.
+    async fn emptied(&self, owner: &Owner) -> Result<Option<usize>> {
+        let mut rows = 0;
+        for part in owner.parts() {
+            match removed(self.remove(part, owner.id()).await, part.table)? {
+                Some(removed) => rows += removed,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(rows))
     }
 
     /// The index of words notes beside a word that its message is gone; the word itself goes when that part of the index is
@@ -135,16 +147,9 @@ impl Store {
         }
     }
 
-    /// Chats that were left with their account (`chats::leave`), each after its lines.
-    async fn remove_left_chats(&self) -> Result<usize> {
-        let mut rows = 0;
-        loop {
-            let removed = self.db.write(|tx| remove_left_step(tx)).await?;
-            rows += removed;
-            if removed == 0 {
-                return Ok(rows);
-            }
-        }
+    /// Chats that were left with their account (`chats::leave`), each after its lines; as [`Store::emptied`].
+    async fn remove_left_chats(&self) -> Result<Option<usize>> {
+        removed(self.in_steps(ROWS_AT_ONCE, remove_left_step).await, "chats")
     }
 
     /// When lines last went whose words are to be written out of the index.
@@ -169,47 +174,104 @@ impl Store {
             .await
     }
 
-    async fn to_empty(&self, table: &'static str, deleted: &'static str) -> Result<Vec<String>> {
+    /// Who was deleted before and is not noted as empty. Tenants come first: what waits for nobody any more keeps nothing of
+    /// their devices.
+    async fn to_empty(&self, before: UnixMs) -> Result<Vec<Owner>> {
         self.db
             .read(move |conn| {
-                let mut statement =
-                    conn.prepare_cached(&format!("SELECT id FROM {table} WHERE {deleted} AND emptied = 0"))?;
-                let ids = statement.query_map([], |row| row.get(0))?;
-                Ok(ids.collect::<rusqlite::Result<_>>()?)
+                let mut owners = Vec::new();
+                let mut add = |sql: &str, owner: fn(String) -> Owner| -> Result<()> {
+                    let mut statement = conn.prepare_cached(sql)?;
+                    let ids = statement.query_map([before], |row| row.get(0))?;
+                    for id in ids {
+                        owners.push(owner(id?));
+                    }
+                    Ok(())
+                };
+                add(
+                    "SELECT id FROM tenants WHERE status = 'deleted' AND emptied = 0 AND updated_at < ?1",
+                    Owner::Tenant,
+                )?;
+                add(
+                    "SELECT id FROM devices WHERE deleted_at IS NOT NULL AND emptied = 0 AND deleted_at < ?1",
+                    Owner::Device,
+                )?;
+                Ok(owners)
             })
             .await
     }
 
     async fn remove(&self, part: &'static Part, of: &str) -> Result<usize> {
         let Part { table, key, whose } = part;
-        let sql = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {whose} LIMIT ?2)");
-        let mut rows = 0;
-        loop {
-            let (sql, of) = (sql.clone(), of.to_owned());
-            let removed =
-                self.db.write(move |tx| Ok(tx.prepare_cached(&sql)?.execute(params![of, ROWS_AT_ONCE])?)).await?;
-            rows += removed;
-            if removed < ROWS_AT_ONCE {
-                return Ok(rows);
-            }
+        let asked = of.to_owned();
+        let is_there = self.db.read(move |conn| {
+            Ok(conn.prepare_cached(&format!("SELECT 1 FROM {table} WHERE {whose} LIMIT 1"))?.exists([asked])?)
+        });
+        if !is_there.await? {
+            return Ok(0);
         }
+        let (of, sql) = (
+            of.to_owned(),
+            format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {whose} LIMIT ?2)"),
+        );
+        self.in_steps(ROWS_AT_ONCE, move |tx| Ok(tx.prepare_cached(&sql)?.execute(params![of, ROWS_AT_ONCE])?)).await
     }
 
-    /// It is not looked at any more, once nothing can come after.
-    async fn note_empty(&self, table: &'static str, deleted_at: &'static str, id: String) -> Result<()> {
-        let before: UnixMs = self.clock.now_ms().saturating_sub(SETTLED_AFTER_MS);
+    /// It is not looked at any more, unless something of it is still to be told.
+    async fn note_empty(&self, owner: Owner) -> Result<()> {
         self.db
             .write(move |tx| {
-                tx.execute(
-                    &format!(
-                        "UPDATE {table} SET emptied = 1 WHERE id = ?1 AND {deleted_at} < ?2 AND NOT EXISTS \
-                         (SELECT 1 FROM messages_inbox WHERE processed = 0 AND ?1 IN (device_id, tenant_id))"
-                    ),
-                    params![id, before],
-                )?;
+                tx.execute(owner.noted(), [owner.id()])?;
                 Ok(())
             })
             .await
+    }
+}
+
+/// Whose rows go.
+#[derive(Debug)]
+enum Owner {
+    Device(String),
+    Tenant(String),
+}
+
+impl Owner {
+    fn id(&self) -> &str {
+        match self {
+            Self::Device(id) | Self::Tenant(id) => id,
+        }
+    }
+
+    fn parts(&self) -> Vec<&'static Part> {
+        match self {
+            Self::Device(_) => OF_DEVICE.iter().collect(),
+            Self::Tenant(_) => OF_TENANT.iter().collect(),
+        }
+    }
+
+    fn noted(&self) -> &'static str {
+        match self {
+            Self::Device(_) => {
+                "UPDATE devices SET emptied = 1 WHERE id = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM messages_inbox WHERE device_id = ?1)"
+            }
+            Self::Tenant(_) => {
+                "UPDATE tenants SET emptied = 1 WHERE id = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM messages_inbox WHERE tenant_id = ?1 AND processed = 0)"
+            }
+        }
+    }
+}
+
+/// What cannot be removed is logged, and holds nothing else up.
+fn removed(rows: Result<usize>, table: &str) -> Result<Option<usize>> {
+    match rows {
+        Err(StoreError::Closed) => Err(StoreError::Closed),
+        Err(error) => {
+            tracing::error!(table, %error, "what was deleted left something behind, and is looked at again");
+            Ok(None)
+        }
+        Ok(rows) => Ok(Some(rows)),
     }
 }
 
@@ -244,16 +306,17 @@ fn remove_left_step(tx: &Tx<'_>) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::clock::Clock;
     use crate::domain::event::{Event, EventType};
     use crate::domain::ids::DeviceId;
     use crate::domain::outgoing::Status;
+    use crate::store::database::BUSY_TIMEOUT;
     use crate::store::world::World;
     use crate::store::{HistoryChat, HistoryPart, Link, NewLine, StoreError};
     use serde_json::json;
     use std::time::Duration;
 
     const OTHER: &str = "6299@s.whatsapp.net";
+    const DEVICE_TO_EMPTY: &str = "SELECT count(*) FROM devices WHERE id = ?1 AND emptied = 0";
     /// Pages of the words' index in which this stands.
     const PAGES: &str = "SELECT count(*) FROM chat_messages_text_data WHERE instr(block, CAST(?1 AS BLOB))";
 
@@ -277,6 +340,12 @@ mod tests {
     async fn rows(world: &World, sql: &str, of: &str) -> i64 {
         let (sql, of) = (sql.to_owned(), of.to_owned());
         world.store.db.read(move |conn| Ok(conn.query_row(&sql, [of], |row| row.get(0))?)).await.expect("a count")
+    }
+
+    /// Nothing that was under way can write any more.
+    async fn settled(world: &World) {
+        world.store.clock().advance(Duration::from_secs(601));
+        world.store.note_emptied().await.expect("noted");
     }
 
     async fn lines(world: &World, device: &DeviceId) -> i64 {
@@ -307,6 +376,7 @@ mod tests {
         let removed = world.store.empty_deleted().await.expect("emptied");
 
         assert!(removed >= 1_203, "{removed}");
+        settled(&world).await;
         assert_eq!((lines(&world, &gone).await, lines(&world, &kept).await), (0, 1_200));
         assert_eq!(rows(&world, "SELECT count(*) FROM chats WHERE device_id = ?1", gone.as_str()).await, 0);
         let words = ["remaining".to_owned()];
@@ -342,6 +412,8 @@ mod tests {
         assert_eq!(lines(&world, device).await, 1_200, "those of the new account");
         let chats = world.store.chats(tenant, device, 10, 0).await.expect("chats");
         assert_eq!((chats.len(), chats[0].jid.as_str()), (3, "62812@s.whatsapp.net"));
+        assert!(rows(&world, PAGES, "vanish").await > 0, "the index is written anew now and then");
+        world.store.note_emptied().await.expect("written");
         assert_eq!(rows(&world, PAGES, "vanish").await, 0);
         assert!(rows(&world, PAGES, "arriv").await > 0);
         assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
@@ -379,9 +451,54 @@ mod tests {
             let left = rows(&world, &format!("SELECT count(*) FROM {table} WHERE tenant_id = ?1"), id).await;
             assert_eq!(left, 0, "{table}");
         }
+        world.store.note_emptied().await.expect("noted");
         assert_eq!(rows(&world, to_empty, id).await, 1, "what was under way may still write");
-        Clock::advance(world.store.clock(), Duration::from_secs(601));
         assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
+        settled(&world).await;
         assert_eq!(rows(&world, to_empty, id).await, 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_noted_as_empty_while_somebody_reads_the_log_and_nobody_waits_for_them() {
+        let world = World::new().await;
+        let device = world.lease.device.as_str();
+        world.store.delete_device(&world.tenant, &world.lease.device).await.expect("deleted");
+        let mut backup = rusqlite::Connection::open(world.folder.path().join("test.db")).expect("opens");
+        let reading = backup.transaction().expect("begins");
+        reading.query_row("SELECT count(*) FROM devices", [], |_| Ok(())).expect("reads");
+        world.store.empty_deleted().await.expect("emptied");
+        let began = std::time::Instant::now();
+
+        settled(&world).await;
+
+        assert!(began.elapsed() < BUSY_TIMEOUT, "the writer waited for the reader");
+        assert_eq!(rows(&world, DEVICE_TO_EMPTY, device).await, 1);
+        drop(reading);
+        settled(&world).await;
+        assert_eq!(rows(&world, DEVICE_TO_EMPTY, device).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_removed_of_one_holds_up_no_other() {
+        let world = World::new().await;
+        let (stuck, other) = (&world.lease.device, world.store.create_device(&world.tenant, "other").await.expect("made").id);
+        for device in [stuck, &other] {
+            chats(&world, device, "vanishing").await;
+            world.store.delete_device(&world.tenant, device).await.expect("deleted");
+        }
+        let trigger = format!(
+            "CREATE TRIGGER stuck BEFORE DELETE ON contacts WHEN old.device_id = '{stuck}' \
+             BEGIN SELECT RAISE (ABORT, 'damaged'); END; \
+             INSERT INTO contacts (device_id, jid, tenant_id, updated_at) VALUES ('{stuck}', 'a', '{}', 1)",
+            world.tenant
+        );
+        world.store.db.write(move |tx| Ok(tx.execute_batch(&trigger)?)).await.expect("a trigger");
+
+        world.store.empty_deleted().await.expect("emptied");
+        settled(&world).await;
+
+        assert_eq!((lines(&world, stuck).await, lines(&world, &other).await), (0, 0));
+        assert_eq!(rows(&world, DEVICE_TO_EMPTY, stuck.as_str()).await, 1, "it is looked at again");
+        assert_eq!(rows(&world, DEVICE_TO_EMPTY, other.as_str()).await, 0);
     }
 }
