@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0010_template_media", include_str!("../../migrations/0010_template_media.sql")),
     ("0011_depth", include_str!("../../migrations/0011_depth.sql")),
     ("0012_lines", include_str!("../../migrations/0012_lines.sql")),
+    ("0013_gone", include_str!("../../migrations/0013_gone.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]

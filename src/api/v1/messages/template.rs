@@ -6,6 +6,7 @@ use crate::api::caller::{OwnDevice, Sends, no_template};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
+use crate::api::v1::media::{here, no_media};
 use crate::api::v1::templates::NAME_CHARS_MAX;
 use crate::domain::allowance::SendKind;
 use crate::domain::media::CAPTION_CHARS_MAX;
@@ -68,6 +69,10 @@ pub(in crate::api) async fn send(
         return Ok(Json(receipt));
     }
     let template = api.store.template(&device.tenant.id, &name).await.map_err(no_template)?;
+    if let Some(media) = &template.media {
+        let row = api.store.media(&device.tenant.id, &media.id).await.map_err(no_media)?;
+        here(&api, &device.tenant.id, row).await?;
+    }
     let (window, content) = filled(template, &variables)?;
     accept_as(&api, &device, window, &asked, Outgoing { chat, content, idempotency_key }).await
 }
