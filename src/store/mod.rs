@@ -8,6 +8,7 @@
 //! operations).
 
 mod audit;
+mod chat_changes;
 mod chat_lines;
 mod chats;
 mod database;

@@ -1,18 +1,20 @@
 //! A store with one tenant and one linked device, for tests of what is kept of its messages.
 
 use super::{
-    Accepted, Lease, Link, NewInboxRow, NewKey, NewMessage, NewRemoteMedia, Observation, Store, StoreSettings,
+    Accepted, ChatRow, EventQuery, Lease, Link, NewInboxRow, NewKey, NewMessage, NewRemoteMedia, Observation, Store, StoreSettings,
 };
 use crate::domain::aftermath::Aftermath;
+use crate::domain::chat::Line;
 use crate::domain::clock::Clock;
 use crate::domain::device::Observed;
+use crate::domain::event::EventType;
 use crate::domain::ids::{MediaId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::media::{Dimensions, MediaKind, RemoteMedia};
 use crate::domain::outgoing::Content;
 use crate::domain::secret::Secret;
 use crate::telemetry::metrics::Metrics;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +69,28 @@ impl World {
     pub(super) async fn received(&self, chat: &str, sender: &str, wa_id: &str, message: &[u8]) {
         let row = received(chat, sender, wa_id, message);
         self.store.record_inbound(&self.tenant, &self.lease, vec![row], false).await.expect("recorded");
+    }
+
+    /// A message in a chat of two, at a time in seconds.
+    pub(super) async fn wrote(&self, chat: &str, id: &str, at_s: i64, other: Option<&str>, line: Line) {
+        let envelope =
+            json!({ "fromMe": false, "timestamp": at_s, "senderAlternative": other, "pushName": "Budi" });
+        let row = NewInboxRow { envelope, line: Some(line), ..received(chat, chat, id, b"") };
+        self.store.record_inbound(&self.tenant, &self.lease, vec![row], false).await.expect("recorded");
+    }
+
+    pub(super) async fn listed(&self) -> Vec<ChatRow> {
+        self.store.chats(&self.tenant, &self.lease.device, 10, 0).await.expect("chats")
+    }
+
+    pub(super) async fn told_of(&self, type_: EventType) -> Vec<Value> {
+        let query = EventQuery {
+            after: Some(0),
+            types: vec![type_.as_str().to_owned()],
+            limit: 100,
+            ..EventQuery::default()
+        };
+        self.store.events(&self.tenant, query).await.expect("events").into_iter().map(|row| row.data).collect()
     }
 }
 
@@ -132,4 +156,8 @@ pub(super) fn received(chat: &str, sender: &str, wa_id: &str, message: &[u8]) ->
         vote: None,
         media: None,
     }
+}
+
+pub(super) fn said(text: &str) -> Line {
+    Line::New { kind: "text", text: Some(text.into()), is_caption: false }
 }
