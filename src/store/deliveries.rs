@@ -1,6 +1,6 @@
 //! Deliveries: one event to one webhook, claimed under a lease, settled with a row per attempt.
 
-use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, raw, webhooks};
+use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, webhooks};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::delivery::FAILING_AFTER;
@@ -21,8 +21,6 @@ pub struct DueDelivery {
     pub webhook: WebhookRow,
     /// What the webhook's plugin chose, once it has.
     pub form: Option<Form>,
-    /// The message as it is stored, when the webhook asks for it and the event came of one.
-    pub raw: Option<Vec<u8>>,
 }
 
 /// One attempt and what follows from it.
@@ -475,8 +473,7 @@ fn load(tx: &Tx<'_>, store: &Store, id: &str) -> Result<Option<DueDelivery>> {
         .query_row(params![tenant, webhook], |row| Ok(store.read_webhook(row)))??;
     let id = DeliveryId::parse(id).map_err(|_| StoreError::Corrupt { what: "a delivery row" })?;
     let form = shape.map(|shape| form(&shape, body)).transpose()?;
-    let raw = if webhook.raw { raw::behind(tx, &event)? } else { None };
-    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook, form, raw }))
+    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook, form }))
 }
 
 /// JSON null stands for the gateway's own form.

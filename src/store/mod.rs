@@ -74,6 +74,7 @@ pub use plugin_kv::{KvRow, KvUse};
 pub use plugins::{PluginRow, PluginSpec, PluginWrites};
 pub use polls::{NewPoll, NewVote, OpenPoll, PollRow};
 pub use quotes::{Found, Hints, Named, Quotable, Said};
+pub use raw::{Behind, RAW_BYTES_MAX, RawMessage, RawPage};
 pub use remote_media::{DueDownload, NewRemoteMedia, NotFetched};
 pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
 pub use templates::{NewTemplate, TemplateMedia, TemplateRow};

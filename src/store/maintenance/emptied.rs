@@ -29,8 +29,8 @@ const fn of_tenant(table: &'static str, key: &'static str) -> Part {
     Part { table, key, whose: "tenant_id = ?1" }
 }
 
-/// What a device has, in an order that no reference stands against. What came in and is not told yet is told first.
-const OF_DEVICE: [Part; 14] = [
+/// What a device has beside what came in, in an order that no reference stands against.
+const OF_DEVICE: [Part; 13] = [
     of_device("chat_labels", "chat_id, label_id"),
     of_device("labels", "device_id, id"),
     of_device("chat_messages", "rowid"),
@@ -43,7 +43,6 @@ const OF_DEVICE: [Part; 14] = [
     of_device("idempotency_keys", "device_id, key"),
     of_device("media_uploads", "media_id, device_id, kind"),
     of_device("messages_outbox", "rowid"),
-    Part { table: "messages_inbox", key: "rowid", whose: "device_id = ?1 AND processed <> 0" },
     of_device("device_locks", "device_id"),
 ];
 
@@ -69,6 +68,16 @@ const OF_TENANT: [Part; 15] = [
     of_tenant("plugin_kv_use", "tenant_id, plugin"),
     of_tenant("api_keys", "rowid"),
 ];
+
+/// Deliveries that are due are few beside the events of a device, so they are walked through.
+const AWAITED: &str = "SELECT 1 FROM webhook_deliveries AS d CROSS JOIN webhooks AS w ON w.id = d.webhook_id \
+     CROSS JOIN event_logs AS e ON e.seq = d.event_seq WHERE d.status IN ('due', 'sending') AND w.raw = 1 \
+     AND e.device_id = ?1 LIMIT 1";
+const TOLD_UP_TO: &str = "SELECT min(coalesce((SELECT max(seq) FROM messages_inbox), 0), \
+     coalesce((SELECT min(seq) - 1 FROM messages_inbox WHERE processed = 0 AND device_id = ?1 \
+     AND tenant_id = (SELECT tenant_id FROM devices WHERE id = ?1)), 9223372036854775807))";
+const REMOVE_TOLD: &str = "DELETE FROM messages_inbox WHERE seq IN (SELECT seq FROM messages_inbox \
+     WHERE device_id = ?1 AND processed <> 0 AND seq <= ?2 LIMIT ?3)";
 
 impl Store {
     /// Removes what deleted devices and tenants have left, and accounts that their devices are not linked to any more; says how
@@ -119,7 +128,34 @@ impl Store {
                 None => return Ok(None),
             }
         }
+        if let Owner::Device(device) = owner {
+            match removed(self.remove_inbox(device).await, "messages_inbox")? {
+                Some(removed) => rows += removed,
+                None => return Ok(None),
+            }
+        }
         Ok(Some(rows))
+    }
+
+    /// What came in and was told. What was not, is told first; and while deliveries of the device's events are due, what came in
+    /// stays for those that show it raw.
+    async fn remove_inbox(&self, device: &str) -> Result<usize> {
+        let asked = device.to_owned();
+        let told: Option<i64> = self
+            .db
+            .read(move |conn| {
+                if conn.prepare_cached(AWAITED)?.exists([&asked])? {
+                    return Ok(None);
+                }
+                // Nothing behind it can have become due since this look.
+                Ok(conn.prepare_cached(TOLD_UP_TO)?.query_row([&asked], |row| row.get(0))?)
+            })
+            .await?;
+        let (Some(told), device) = (told, device.to_owned()) else { return Ok(0) };
+        self.in_steps(ROWS_AT_ONCE, move |tx| {
+            Ok(tx.prepare_cached(REMOVE_TOLD)?.execute(params![device, told, ROWS_AT_ONCE])?)
+        })
+        .await
     }
 
     /// The index of words notes beside a word that its message is gone; the word itself goes when that part of the index is
