@@ -244,7 +244,7 @@ pub(super) fn leave(tx: &Tx<'_>, device: &DeviceId, now: UnixMs) -> Result<()> {
          WHERE device_id = ?1",
         params![device.as_str(), now],
     )?;
-    note_words(tx, now)?;
+    note_words(tx)?;
     tx.wake(Topic::Deleted);
     Ok(())
 }
@@ -339,7 +339,11 @@ mod tests {
         let vip = LabelOfChat { id: "7".into(), name: "VIP".into(), color: 4 };
         assert_eq!((chats.len(), &chats[0].labels), (1, &vec![vip]), "{chats:?}");
         assert_eq!(world.store.label(&world.tenant, &world.lease.device, "7").await.expect("a label").chats, 1);
-        world.store.change_chats(&world.tenant, &world.lease.device, vec![labeled(lid, "7", false)]).await.expect("changed");
+        world
+            .store
+            .change_chats(&world.tenant, &world.lease.device, vec![labeled(lid, "7", false)])
+            .await
+            .expect("changed");
         assert_eq!(world.listed().await[0].labels, []);
         let next = world.store.reserve_label(&world.tenant, &world.lease.device).await.expect("an id");
         let after = world.store.reserve_label(&world.tenant, &world.lease.device).await.expect("an id");

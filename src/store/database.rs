@@ -71,7 +71,7 @@ type Operation = Box<dyn FnOnce(&Tx<'_>) -> (bool, Finish) + Send>;
 enum WriteRequest {
     Run(Operation),
     /// Moves what the log holds into the database file, and empties the log.
-    Checkpoint(oneshot::Sender<()>),
+    Checkpoint(oneshot::Sender<rusqlite::Result<bool>>),
     Stop(oneshot::Sender<()>),
 }
 

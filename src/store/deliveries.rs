@@ -268,6 +268,21 @@ fn read(row: &Row<'_>) -> Result<DeliveryRow> {
 }
 
 fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
+    let (status, next_at) = match end.step {
+        Step::Done => ("delivered", now),
+        Step::RetryAt(at) => ("due", at),
+        Step::Park | Step::ParkAndDisable => ("parked", now),
+    };
+    let changed = tx
+        .prepare_cached(
+            "UPDATE webhook_deliveries SET status = ?2, attempts = ?3, next_at = ?4, leased_by = NULL, \
+             leased_until = NULL, last_status = ?5, last_error = ?6, updated_at = ?7 WHERE id = ?1",
+        )?
+        .execute(params![end.delivery.as_str(), status, end.attempt, next_at, end.status, end.error, now])?;
+    if changed == 0 {
+        // It went with its webhook or its tenant while it was under way: there is nobody to tell.
+        return Ok(());
+    }
     tx.prepare_cached(
         "INSERT INTO webhook_logs (tenant_id, webhook_id, delivery_id, attempt, status, error, duration_ms, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -282,16 +297,6 @@ fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
         i64::try_from(end.took.as_millis()).unwrap_or(i64::MAX),
         now
     ])?;
-    let (status, next_at) = match end.step {
-        Step::Done => ("delivered", now),
-        Step::RetryAt(at) => ("due", at),
-        Step::Park | Step::ParkAndDisable => ("parked", now),
-    };
-    tx.prepare_cached(
-        "UPDATE webhook_deliveries SET status = ?2, attempts = ?3, next_at = ?4, leased_by = NULL, \
-         leased_until = NULL, last_status = ?5, last_error = ?6, updated_at = ?7 WHERE id = ?1",
-    )?
-    .execute(params![end.delivery.as_str(), status, end.attempt, next_at, end.status, end.error, now])?;
     if status == "parked" {
         park(tx, end, now)?;
     }

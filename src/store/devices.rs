@@ -305,6 +305,8 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: Uni
     if changed == 0 {
         return Err(StoreError::NotFound);
     }
+    // Whoever drives it writes nothing more.
+    tx.execute("DELETE FROM device_locks WHERE device_id = ?1", [device.as_str()])?;
     tx.execute(
         "UPDATE messages_outbox SET status = 'failed', last_error = 'the device was deleted', updated_at = ?3 \
          WHERE tenant_id = ?1 AND device_id = ?2 AND status IN ('pending', 'queued', 'sending')",

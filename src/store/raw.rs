@@ -108,29 +108,10 @@ fn found(conn: &Connection, tenant: &TenantId, event: &Behind) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::aftermath::Aftermath;
-    use crate::domain::event::{Event, EventType};
+    use crate::store::EventQuery;
     use crate::store::world::World;
-    use crate::store::{EventQuery, Incoming};
-    use serde_json::json;
 
     const BUDI: &str = "62811@s.whatsapp.net";
-
-    /// What waits becomes events; of the second message a plugin replaced what was said.
-    async fn told(world: &World) {
-        let waiting = world.store.waiting(&world.tenant, Vec::new(), 100).await.expect("waiting");
-        for row in &waiting.rows {
-            let Incoming::Message { sender, wa_id, .. } = &row.what else { panic!("a message") };
-            let data = json!({ "id": wa_id, "chat": row.chat, "text": "said" });
-            let device = Some(row.device.clone());
-            let event = Event {
-                id: row.event_id(sender, wa_id),
-                ..Event::new(world.tenant.clone(), device, EventType::MessageReceived, row.received_at, data)
-            };
-            let redacted = wa_id == "B";
-            world.store.complete_inbound(row, vec![event], Aftermath::default(), redacted).await.expect("completed");
-        }
-    }
 
     #[tokio::test]
     async fn a_message_is_found_behind_its_event_unless_a_plugin_replaced_what_was_said() {
@@ -139,7 +120,7 @@ mod tests {
         world.received(BUDI, BUDI, "B", b"second").await;
         // The same id from somebody else is another message.
         world.received("62812@s.whatsapp.net", "62812@s.whatsapp.net", "A", b"third").await;
-        told(&world).await;
+        world.processed(&["B"]).await;
         let query =
             EventQuery { after: Some(0), limit: 100, types: vec!["message.received".into()], ..Default::default() };
         let events = world.store.events(&world.tenant, query).await.expect("events");
@@ -162,7 +143,7 @@ mod tests {
         for n in 0..20 {
             world.received(BUDI, BUDI, &format!("A{n}"), &most).await;
         }
-        told(&world).await;
+        world.processed(&["B"]).await;
         let query = EventQuery { after: Some(0), limit: 100, ..Default::default() };
         let events = world.store.events(&world.tenant, query).await.expect("events");
         let behind: Vec<Behind> = events.iter().filter_map(EventRow::behind).collect();

@@ -1,13 +1,14 @@
 //! A store with one tenant and one linked device, for tests of what is kept of its messages.
 
 use super::{
-    Accepted, ChatRow, EventQuery, Lease, Link, NewInboxRow, NewKey, NewMessage, NewRemoteMedia, Observation, Store, StoreSettings,
+    Accepted, ChatRow, EventQuery, Incoming, Lease, Link, NewInboxRow, NewKey, NewMessage, NewRemoteMedia, Observation,
+    Store, StoreSettings,
 };
 use crate::domain::aftermath::Aftermath;
 use crate::domain::chat::Line;
 use crate::domain::clock::Clock;
 use crate::domain::device::Observed;
-use crate::domain::event::EventType;
+use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{MediaId, MessageId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::media::{Dimensions, MediaKind, RemoteMedia};
@@ -73,10 +74,25 @@ impl World {
 
     /// A message in a chat of two, at a time in seconds.
     pub(super) async fn wrote(&self, chat: &str, id: &str, at_s: i64, other: Option<&str>, line: Line) {
-        let envelope =
-            json!({ "fromMe": false, "timestamp": at_s, "senderAlternative": other, "pushName": "Budi" });
+        let envelope = json!({ "fromMe": false, "timestamp": at_s, "senderAlternative": other, "pushName": "Budi" });
         let row = NewInboxRow { envelope, line: Some(line), ..received(chat, chat, id, b"") };
         self.store.record_inbound(&self.tenant, &self.lease, vec![row], false).await.expect("recorded");
+    }
+
+    /// What waits becomes events; of these messages a plugin replaced what was said.
+    pub(super) async fn processed(&self, redacted: &[&str]) {
+        let waiting = self.store.waiting(&self.tenant, Vec::new(), 100).await.expect("waiting");
+        for row in &waiting.rows {
+            let Incoming::Message { sender, wa_id, .. } = &row.what else { panic!("a message") };
+            let data = json!({ "id": wa_id, "chat": row.chat, "text": "said" });
+            let device = Some(row.device.clone());
+            let event = Event {
+                id: row.event_id(sender, wa_id),
+                ..Event::new(self.tenant.clone(), device, EventType::MessageReceived, row.received_at, data)
+            };
+            let redacted = redacted.contains(&wa_id.as_str());
+            self.store.complete_inbound(row, vec![event], Aftermath::default(), redacted).await.expect("completed");
+        }
     }
 
     pub(super) async fn listed(&self) -> Vec<ChatRow> {
@@ -84,12 +100,8 @@ impl World {
     }
 
     pub(super) async fn told_of(&self, type_: EventType) -> Vec<Value> {
-        let query = EventQuery {
-            after: Some(0),
-            types: vec![type_.as_str().to_owned()],
-            limit: 100,
-            ..EventQuery::default()
-        };
+        let query =
+            EventQuery { after: Some(0), types: vec![type_.as_str().to_owned()], limit: 100, ..EventQuery::default() };
         self.store.events(&self.tenant, query).await.expect("events").into_iter().map(|row| row.data).collect()
     }
 }
@@ -133,11 +145,8 @@ pub(super) async fn picture(store: &Store, tenant: &TenantId, lease: &Lease, wa_
         dimensions: Dimensions::default(),
         remote,
     };
-    let row = NewInboxRow {
-        envelope: json!({ "mediaId": id }),
-        media: Some(media),
-        ..received(&jid(), &jid(), wa_id, b"")
-    };
+    let row =
+        NewInboxRow { envelope: json!({ "mediaId": id }), media: Some(media), ..received(&jid(), &jid(), wa_id, b"") };
     store.record_inbound(tenant, lease, vec![row], eager).await.expect("recorded");
     id
 }

@@ -11,7 +11,7 @@ const ROWS_AT_ONCE: usize = 500;
 const PAGES_AT_ONCE: i64 = 200;
 /// What was under way when something was deleted has ended by then; until then it is looked at again.
 const SETTLED_AFTER_MS: i64 = 600_000;
-/// The store's note that words are to be written out of the index, and since when.
+/// The store's note that words are to be written out of the index, with a figure that rises with every such word.
 const WORDS_TO_FORGET: &str = "words_to_forget";
 
 /// Rows that belong to somebody: where, by which key they are taken out, and whose they are, as a condition on `?1`.
@@ -30,7 +30,7 @@ const fn of_tenant(table: &'static str, key: &'static str) -> Part {
 }
 
 /// What a device has beside what came in, in an order that no reference stands against.
-const OF_DEVICE: [Part; 13] = [
+const OF_DEVICE: [Part; 14] = [
     of_device("chat_labels", "chat_id, label_id"),
     of_device("labels", "device_id, id"),
     of_device("chat_messages", "rowid"),
@@ -43,19 +43,21 @@ const OF_DEVICE: [Part; 13] = [
     of_device("idempotency_keys", "device_id, key"),
     of_device("media_uploads", "media_id, device_id, kind"),
     of_device("messages_outbox", "rowid"),
+    of_device("device_sessions", "device_id, kind, key"),
     of_device("device_locks", "device_id"),
 ];
 
-/// What a tenant has beside its devices; files go with the media's own sweep.
+/// What a tenant has beside its devices; files go with the media's own sweep. Deliveries go before their attempts are logged no
+/// more (`deliveries::settle`), and those before the webhooks by which they are found.
 const OF_TENANT: [Part; 15] = [
     Part { table: "messages_inbox", key: "rowid", whose: "tenant_id = ?1 AND processed = 0" },
+    of_tenant("webhook_deliveries", "rowid"),
     Part {
         table: "webhook_logs",
         key: "rowid",
         whose: "webhook_id IN (SELECT id FROM webhooks WHERE webhooks.tenant_id = ?1)",
     },
     of_tenant("dlq", "delivery_id"),
-    of_tenant("webhook_deliveries", "rowid"),
     of_tenant("webhooks", "rowid"),
     of_tenant("event_logs", "rowid"),
     of_tenant("templates", "rowid"),
@@ -70,7 +72,8 @@ const OF_TENANT: [Part; 15] = [
 ];
 
 /// Deliveries that are due are few beside the events of a device, so they are walked through.
-const AWAITED: &str = "SELECT 1 FROM webhook_deliveries AS d CROSS JOIN webhooks AS w ON w.id = d.webhook_id \
+const AWAITED: &str = "SELECT 1 FROM webhook_deliveries AS d INDEXED BY webhook_deliveries_due \
+     CROSS JOIN webhooks AS w ON w.id = d.webhook_id \
      CROSS JOIN event_logs AS e ON e.seq = d.event_seq WHERE d.status IN ('due', 'sending') AND w.raw = 1 \
      AND e.device_id = ?1 LIMIT 1";
 const TOLD_UP_TO: &str = "SELECT min(coalesce((SELECT max(seq) FROM messages_inbox), 0), \
@@ -93,28 +96,31 @@ impl Store {
     /// Writes what was removed out of the index of words and of the database's log, where that is due, and looks no more at whom
     /// nothing can come after. It goes over the index of all tenants, so it is for now and then.
     pub async fn note_emptied(&self) -> Result<()> {
-        let left_nothing = self.remove_left_chats().await?.is_some();
-        let words_at = self.words_noted().await?.filter(|_| left_nothing);
+        let noted = self.words_noted().await?;
+        // Whose words were noted until then have no lines any more.
+        let words = if self.remove_left_chats().await?.is_some() { noted } else { None };
         let mut empty = Vec::new();
         for owner in self.to_empty(self.clock.now_ms().saturating_sub(SETTLED_AFTER_MS)).await? {
-            if self.emptied(&owner).await?.is_some() {
+            if self.emptied(&owner).await?.is_some() && !self.has_left(&owner).await? {
                 empty.push(owner);
             }
         }
-        if empty.is_empty() && words_at.is_none() {
+        if empty.is_empty() && words.is_none() {
             return Ok(());
         }
         self.forget_words().await?;
         if !self.db.checkpoint().await? {
-            tracing::info!("what was deleted is still in the database's log, which somebody reads; the next pass tries again");
+            tracing::info!(
+                "what was deleted is still in the database's log, which somebody reads; the next pass tries again"
+            );
             return Ok(());
         }
         // Noted last, so that a crash before leaves it to be done again.
         for owner in empty {
             self.note_empty(owner).await?;
         }
-        match words_at {
-            Some(noted_at) => self.words_forgotten(noted_at).await,
+        match words {
+            Some(noted) => self.words_forgotten(noted).await,
             None => Ok(()),
         }
     }
@@ -188,22 +194,23 @@ impl Store {
         removed(self.in_steps(ROWS_AT_ONCE, remove_left_step).await, "chats")
     }
 
-    /// When lines last went whose words are to be written out of the index.
-    async fn words_noted(&self) -> Result<Option<UnixMs>> {
+    /// How often lines went whose words are to be written out of the index.
+    async fn words_noted(&self) -> Result<Option<i64>> {
         self.db
             .read(|conn| {
-                let mut statement = conn.prepare_cached("SELECT CAST(value AS INTEGER) FROM store_facts WHERE name = ?1")?;
+                let mut statement =
+                    conn.prepare_cached("SELECT CAST(value AS INTEGER) FROM store_facts WHERE name = ?1")?;
                 Ok(statement.query_row([WORDS_TO_FORGET], |row| row.get(0)).optional()?)
             })
             .await
     }
 
-    async fn words_forgotten(&self, noted_at: UnixMs) -> Result<()> {
+    async fn words_forgotten(&self, noted: i64) -> Result<()> {
         self.db
             .write(move |tx| {
                 tx.execute(
                     "DELETE FROM store_facts WHERE name = ?1 AND CAST(value AS INTEGER) = ?2",
-                    params![WORDS_TO_FORGET, noted_at],
+                    params![WORDS_TO_FORGET, noted],
                 )?;
                 Ok(())
             })
@@ -253,11 +260,18 @@ impl Store {
         self.in_steps(ROWS_AT_ONCE, move |tx| Ok(tx.prepare_cached(&sql)?.execute(params![of, ROWS_AT_ONCE])?)).await
     }
 
-    /// It is not looked at any more, unless something of it is still to be told.
+    /// Whether something of it is still to be told, or stays for a delivery.
+    async fn has_left(&self, owner: &Owner) -> Result<bool> {
+        let (sql, id) = (owner.left(), owner.id().to_owned());
+        self.db.read(move |conn| Ok(conn.prepare_cached(sql)?.exists([id])?)).await
+    }
+
+    /// It is not looked at any more.
     async fn note_empty(&self, owner: Owner) -> Result<()> {
         self.db
             .write(move |tx| {
-                tx.execute(owner.noted(), [owner.id()])?;
+                let sql = format!("{} WHERE id = ?1 AND NOT EXISTS ({})", owner.noted(), owner.left());
+                tx.execute(&sql, [owner.id()])?;
                 Ok(())
             })
             .await
@@ -278,23 +292,27 @@ impl Owner {
         }
     }
 
-    fn parts(&self) -> Vec<&'static Part> {
+    fn parts(&self) -> &'static [Part] {
         match self {
-            Self::Device(_) => OF_DEVICE.iter().collect(),
-            Self::Tenant(_) => OF_TENANT.iter().collect(),
+            Self::Device(_) => &OF_DEVICE,
+            Self::Tenant(_) => &OF_TENANT,
+        }
+    }
+
+    fn left(&self) -> &'static str {
+        match self {
+            Self::Device(_) => "SELECT 1 FROM messages_inbox WHERE device_id = ?1",
+            Self::Tenant(_) => "SELECT 1 FROM messages_inbox WHERE tenant_id = ?1 AND processed = 0",
         }
     }
 
     fn noted(&self) -> &'static str {
         match self {
             Self::Device(_) => {
-                "UPDATE devices SET emptied = 1 WHERE id = ?1 \
-                 AND NOT EXISTS (SELECT 1 FROM messages_inbox WHERE device_id = ?1)"
+                "UPDATE devices SET emptied = 1, phone_number = NULL, wa_jid = NULL, wa_lid = NULL, wa_name = NULL, \
+                 last_error = NULL"
             }
-            Self::Tenant(_) => {
-                "UPDATE tenants SET emptied = 1 WHERE id = ?1 \
-                 AND NOT EXISTS (SELECT 1 FROM messages_inbox WHERE tenant_id = ?1 AND processed = 0)"
-            }
+            Self::Tenant(_) => "UPDATE tenants SET emptied = 1",
         }
     }
 }
@@ -312,10 +330,11 @@ fn removed(rows: Result<usize>, table: &str) -> Result<Option<usize>> {
 }
 
 /// Lines go whose words stay in the index until it is written anew: that is to be done.
-pub(in crate::store) fn note_words(tx: &Tx<'_>, now: UnixMs) -> Result<()> {
+pub(in crate::store) fn note_words(tx: &Tx<'_>) -> Result<()> {
     tx.execute(
-        "INSERT INTO store_facts (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        params![WORDS_TO_FORGET, now.to_string().into_bytes()],
+        "INSERT INTO store_facts (name, value) VALUES (?1, CAST(1 AS BLOB)) \
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB)",
+        [WORDS_TO_FORGET],
     )?;
     Ok(())
 }
@@ -341,200 +360,4 @@ fn remove_left_step(tx: &Tx<'_>) -> Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::domain::event::{Event, EventType};
-    use crate::domain::ids::DeviceId;
-    use crate::domain::outgoing::Status;
-    use crate::store::database::BUSY_TIMEOUT;
-    use crate::store::world::World;
-    use crate::store::{HistoryChat, HistoryPart, Link, NewLine, StoreError};
-    use serde_json::json;
-    use std::time::Duration;
-
-    const OTHER: &str = "6299@s.whatsapp.net";
-    const DEVICE_TO_EMPTY: &str = "SELECT count(*) FROM devices WHERE id = ?1 AND emptied = 0";
-    /// Pages of the words' index in which this stands.
-    const PAGES: &str = "SELECT count(*) FROM chat_messages_text_data WHERE instr(block, CAST(?1 AS BLOB))";
-
-    fn line(number: usize, word: &str) -> NewLine {
-        NewLine {
-            wa_id: format!("{word}{number}"),
-            from_me: number.is_multiple_of(2),
-            sender: String::new(),
-            outbox_id: None,
-            media_id: None,
-            kind: "text".into(),
-            text: Some(format!("{word} {number}")),
-            is_caption: false,
-            at: 1_000 + i64::try_from(number).expect("few"),
-            status: Some(Status::Sent),
-            unread: false,
-            starred: false,
-        }
-    }
-
-    async fn rows(world: &World, sql: &str, of: &str) -> i64 {
-        let (sql, of) = (sql.to_owned(), of.to_owned());
-        world.store.db.read(move |conn| Ok(conn.query_row(&sql, [of], |row| row.get(0))?)).await.expect("a count")
-    }
-
-    /// Nothing that was under way can write any more.
-    async fn settled(world: &World) {
-        world.store.clock().advance(Duration::from_secs(601));
-        world.store.note_emptied().await.expect("noted");
-    }
-
-    async fn lines(world: &World, device: &DeviceId) -> i64 {
-        rows(world, "SELECT count(*) FROM chat_messages WHERE device_id = ?1", device.as_str()).await
-    }
-
-    /// Chats of a device, with more lines than one step takes, and a word that stands nowhere else.
-    async fn chats(world: &World, device: &DeviceId, word: &str) {
-        let lease = world.store.acquire_lease(&world.tenant, device).await.expect("lease");
-        for chat in 0..3 {
-            let lines = (0..400).map(|number| line(chat * 1_000 + number, word)).collect();
-            let address = format!("6281{chat}@s.whatsapp.net");
-            let part =
-                HistoryPart { chats: vec![HistoryChat { address, lines, ..Default::default() }], ..Default::default() };
-            world.store.record_history(&world.tenant, &lease, part).await.expect("recorded");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_deleted_device_leaves_no_row_and_no_word_and_another_one_keeps_its_own() {
-        let world = World::new().await;
-        let kept = world.lease.device.clone();
-        let gone = world.store.create_device(&world.tenant, "gone").await.expect("device").id;
-        chats(&world, &kept, "remaining").await;
-        chats(&world, &gone, "vanishing").await;
-        world.store.delete_device(&world.tenant, &gone).await.expect("deleted");
-
-        let removed = world.store.empty_deleted().await.expect("emptied");
-
-        assert!(removed >= 1_203, "{removed}");
-        settled(&world).await;
-        assert_eq!((lines(&world, &gone).await, lines(&world, &kept).await), (0, 1_200));
-        assert_eq!(rows(&world, "SELECT count(*) FROM chats WHERE device_id = ?1", gone.as_str()).await, 0);
-        let words = ["remaining".to_owned()];
-        let found = world.store.search_lines(&world.tenant, &kept, &words, None, None, 50).await.expect("found");
-        assert_eq!(found.len(), 50);
-        // The index of words holds what it begins with: the word itself stands in no page any more.
-        assert_eq!(rows(&world, PAGES, "vanish").await, 0);
-        assert!(rows(&world, PAGES, "remain").await > 0);
-    }
-
-    #[tokio::test]
-    async fn a_device_of_another_account_has_nothing_of_the_one_before_and_keeps_what_it_got_since() {
-        let world = World::new().await;
-        let (tenant, device) = (&world.tenant, &world.lease.device);
-        chats(&world, device, "vanishing").await;
-        let lease = world.store.acquire_lease(tenant, device).await.expect("lease");
-        let link = Link { phone_number: Some("6299".into()), jid: Some(OTHER.into()), lid: None, name: None };
-        let words = ["vanishing".to_owned()];
-        let found = async || world.store.search_lines(tenant, device, &words, None, None, 50).await.expect("found").len();
-        assert_eq!(found().await, 50);
-
-        world.store.link_device(tenant, &lease, link.clone()).await.expect("linked");
-
-        assert_eq!((world.store.chats(tenant, device, 10, 0).await.expect("chats").len(), found().await), (0, 0));
-        let sync = world.store.chat_sync(tenant, device).await.expect("known");
-        assert_eq!((sync.chat_count, sync.last_history_sync_at), (0, None));
-        // The same people write to the new account, before and while what was left goes.
-        chats(&world, device, "arriving").await;
-        let lease = world.store.acquire_lease(tenant, device).await.expect("lease");
-        world.store.link_device(tenant, &lease, link).await.expect("linked again, as after a kill");
-        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 1_203);
-
-        assert_eq!(lines(&world, device).await, 1_200, "those of the new account");
-        let chats = world.store.chats(tenant, device, 10, 0).await.expect("chats");
-        assert_eq!((chats.len(), chats[0].jid.as_str()), (3, "62812@s.whatsapp.net"));
-        assert!(rows(&world, PAGES, "vanish").await > 0, "the index is written anew now and then");
-        world.store.note_emptied().await.expect("written");
-        assert_eq!(rows(&world, PAGES, "vanish").await, 0);
-        assert!(rows(&world, PAGES, "arriv").await > 0);
-        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
-    }
-
-    #[tokio::test]
-    async fn nobody_links_a_device_that_was_deleted_or_that_another_instance_owns() {
-        let world = World::new().await;
-        let (tenant, device) = (&world.tenant, &world.lease.device);
-        let link = || Link { phone_number: Some("6299".into()), jid: Some(OTHER.into()), lid: None, name: None };
-        let newer = world.store.acquire_lease(tenant, device).await.expect("lease");
-        assert!(matches!(world.store.link_device(tenant, &world.lease, link()).await, Err(StoreError::Fenced)));
-        world.store.delete_device(tenant, device).await.expect("deleted");
-
-        assert!(world.store.link_device(tenant, &newer, link()).await.is_err());
-
-        let named = "SELECT count(*) FROM devices WHERE id = ?1 AND (linked = 1 OR wa_jid IS NOT NULL)";
-        assert_eq!(rows(&world, named, device.as_str()).await, 0);
-    }
-
-    #[tokio::test]
-    async fn a_deleted_tenant_is_looked_at_until_nothing_can_come_after_and_then_no_more() {
-        let world = World::new().await;
-        let device = world.lease.device.clone();
-        world.received("62811@s.whatsapp.net", "62811@s.whatsapp.net", "A", b"not told yet").await;
-        let event = Event::new(world.tenant.clone(), Some(device), EventType::DeviceConnected, 1, json!({}));
-        world.store.append_event(event).await.expect("told");
-        world.store.delete_tenant(&world.tenant).await.expect("deleted");
-        let to_empty = "SELECT count(*) FROM tenants WHERE id = ?1 AND emptied = 0";
-        let id = world.tenant.as_str();
-
-        world.store.empty_deleted().await.expect("emptied");
-
-        for table in ["event_logs", "messages_inbox", "api_keys", "chats"] {
-            let left = rows(&world, &format!("SELECT count(*) FROM {table} WHERE tenant_id = ?1"), id).await;
-            assert_eq!(left, 0, "{table}");
-        }
-        world.store.note_emptied().await.expect("noted");
-        assert_eq!(rows(&world, to_empty, id).await, 1, "what was under way may still write");
-        assert_eq!(world.store.empty_deleted().await.expect("emptied"), 0);
-        settled(&world).await;
-        assert_eq!(rows(&world, to_empty, id).await, 0);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_noted_as_empty_while_somebody_reads_the_log_and_nobody_waits_for_them() {
-        let world = World::new().await;
-        let device = world.lease.device.as_str();
-        world.store.delete_device(&world.tenant, &world.lease.device).await.expect("deleted");
-        let mut backup = rusqlite::Connection::open(world.folder.path().join("test.db")).expect("opens");
-        let reading = backup.transaction().expect("begins");
-        reading.query_row("SELECT count(*) FROM devices", [], |_| Ok(())).expect("reads");
-        world.store.empty_deleted().await.expect("emptied");
-        let began = std::time::Instant::now();
-
-        settled(&world).await;
-
-        assert!(began.elapsed() < BUSY_TIMEOUT, "the writer waited for the reader");
-        assert_eq!(rows(&world, DEVICE_TO_EMPTY, device).await, 1);
-        drop(reading);
-        settled(&world).await;
-        assert_eq!(rows(&world, DEVICE_TO_EMPTY, device).await, 0);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_removed_of_one_holds_up_no_other() {
-        let world = World::new().await;
-        let (stuck, other) = (&world.lease.device, world.store.create_device(&world.tenant, "other").await.expect("made").id);
-        for device in [stuck, &other] {
-            chats(&world, device, "vanishing").await;
-            world.store.delete_device(&world.tenant, device).await.expect("deleted");
-        }
-        let trigger = format!(
-            "CREATE TRIGGER stuck BEFORE DELETE ON contacts WHEN old.device_id = '{stuck}' \
-             BEGIN SELECT RAISE (ABORT, 'damaged'); END; \
-             INSERT INTO contacts (device_id, jid, tenant_id, updated_at) VALUES ('{stuck}', 'a', '{}', 1)",
-            world.tenant
-        );
-        world.store.db.write(move |tx| Ok(tx.execute_batch(&trigger)?)).await.expect("a trigger");
-
-        world.store.empty_deleted().await.expect("emptied");
-        settled(&world).await;
-
-        assert_eq!((lines(&world, stuck).await, lines(&world, &other).await), (0, 0));
-        assert_eq!(rows(&world, DEVICE_TO_EMPTY, stuck.as_str()).await, 1, "it is looked at again");
-        assert_eq!(rows(&world, DEVICE_TO_EMPTY, other.as_str()).await, 0);
-    }
-}
+mod tests;
