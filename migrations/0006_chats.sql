@@ -3,7 +3,8 @@
 CREATE TABLE chats (
     id INTEGER PRIMARY KEY,
     tenant_id TEXT NOT NULL REFERENCES tenants (id),
-    device_id TEXT NOT NULL REFERENCES devices (id),
+    -- NULL: of an account that its device is not linked to any more; it goes, with its lines.
+    device_id TEXT REFERENCES devices (id),
     -- Its one name: a group's id, a person's address by phone number where that is known, and by lid otherwise.
     jid TEXT NOT NULL,
     -- A person's other address, where `jid` is by phone number.

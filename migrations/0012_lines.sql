@@ -14,5 +14,7 @@ UPDATE chat_messages SET media_id = (
 UPDATE chat_messages SET media_id = (
     SELECT i.envelope ->> '$.mediaId' FROM messages_inbox AS i
     WHERE i.device_id = chat_messages.device_id AND i.wa_id = chat_messages.wa_id AND json_valid(i.envelope)
+    -- An id is its sender's choice and may be there twice; the account's own is chosen once.
+    AND iif(chat_messages.from_me, i.envelope ->> '$.fromMe' = 1, i.sender = chat_messages.sender)
     AND i.envelope ->> '$.mediaId' IS NOT NULL LIMIT 1
 ) WHERE outbox_id IS NULL AND kind IN ('image', 'video', 'audio', 'document', 'sticker');

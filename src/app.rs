@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Why a gateway does not start. One line each, with what to do.
@@ -194,27 +195,36 @@ fn counted(api: Api) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> +
     }
 }
 
+/// What was deleted goes at once; what has had its time, and what is dear to do, now and then.
 async fn clean(store: Store, media: Media, keep: Keep, stop: CancellationToken) {
     let mut deleted = store.watch(Topic::Deleted);
+    let mut every = tokio::time::interval(CLEAN_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match store.sweep(keep).await {
-            Ok(swept) if swept.events > 0 => tracing::info!(count = swept.events, "old events were forgotten"),
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "what has had its time was not forgotten"),
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => forget(&store, keep).await,
+            () = deleted.changed() => {}
         }
         match store.empty_deleted().await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "what was deleted left nothing behind"),
+            Ok(rows) => tracing::info!(rows, "rows of what was deleted were removed"),
             Err(error) => tracing::error!(%error, "what deleted devices and tenants left was not removed"),
         }
         if let Err(error) = media.sweep().await {
             tracing::error!(%error, "media that have had their time were not removed");
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = deleted.changed() => {}
-            () = tokio::time::sleep(CLEAN_EVERY) => {}
-        }
+    }
+}
+
+async fn forget(store: &Store, keep: Keep) {
+    match store.sweep(keep).await {
+        Ok(swept) if swept.events > 0 => tracing::info!(count = swept.events, "old events were forgotten"),
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "what has had its time was not forgotten"),
+    }
+    if let Err(error) = store.note_emptied().await {
+        tracing::error!(%error, "what was deleted was not written out of the index of words");
     }
 }
 

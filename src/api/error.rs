@@ -335,6 +335,7 @@ impl From<AcceptError> for ApiError {
             AcceptError::IdempotencyMismatch => Self::IdempotencyMismatch,
             AcceptError::NotLinked => Self::DeviceNotConnected("the device is not linked; pair it first"),
             AcceptError::Offline => Self::DeviceNotConnected("the device is offline and queueing is switched off"),
+            AcceptError::MediaGone => Self::NotFound("media"),
             AcceptError::Rejected { plugin, code, message } => Self::PluginRejected { plugin, code, message },
             AcceptError::Store(error) => error.into(),
         }

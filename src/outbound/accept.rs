@@ -32,6 +32,9 @@ pub enum AcceptError {
     /// Only when the operator does not want messages to wait for a device.
     #[error("the device is offline")]
     Offline,
+    /// It went after the request had named it.
+    #[error("the media is not here any more")]
+    MediaGone,
     /// A plugin of the tenant refused it; `code` is for programs.
     #[error("the plugin {plugin:?} rejects the message: {message}")]
     Rejected { plugin: String, code: String, message: String },
@@ -174,6 +177,7 @@ fn taken(receipt: Receipt, accepted: Accepted) -> Result<Taken, AcceptError> {
         Accepted::Mismatch => Err(AcceptError::IdempotencyMismatch),
         Accepted::NotLinked => Err(AcceptError::NotLinked),
         Accepted::Offline => Err(AcceptError::Offline),
+        Accepted::MediaGone => Err(AcceptError::MediaGone),
     }
 }
 

@@ -164,7 +164,8 @@ impl Store {
 }
 
 const SEARCH: &str = "FROM chat_messages_text AS t CROSS JOIN chat_messages AS m ON m.seq = t.rowid \
-     JOIN chats AS c ON c.id = m.chat_id LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id \
+     JOIN chats AS c ON c.id = m.chat_id AND c.device_id = m.device_id \
+     LEFT JOIN messages_outbox AS o ON o.id = m.outbox_id \
      LEFT JOIN media AS f ON f.id = m.media_id AND f.state <> 'unlisted' AND m.deleted = 0 \
      WHERE chat_messages_text MATCH ?1 AND t.rowid < ?2 AND m.tenant_id = ?3 ORDER BY t.rowid DESC LIMIT ?4";
 
@@ -378,8 +379,8 @@ impl Scope<'_> {
         let found: Option<(i64, Option<String>)> = self
             .tx
             .prepare_cached(
-                "SELECT seq, status FROM chat_messages \
-                 WHERE device_id = ?1 AND wa_id = ?2 AND from_me = 1 AND outbox_id IS NULL",
+                "SELECT m.seq, m.status FROM chat_messages AS m JOIN chats AS c ON c.id = m.chat_id AND c.device_id = ?1 \
+                 WHERE m.device_id = ?1 AND m.wa_id = ?2 AND m.from_me = 1 AND m.outbox_id IS NULL",
             )?
             .query_row(params![self.device.as_str(), wa_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;

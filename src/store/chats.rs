@@ -1,18 +1,18 @@
-//! Chats of a device: which there are, and what became of each. Kept with every message in the transaction that writes it.
+//! Chats of a device: which there are. Kept with every message in the transaction that writes it.
 //!
-//! A chat is found by either address of a person. What its lines are is in `chat_lines`.
+//! A chat is found by either address of a person. What its lines are is in `chat_lines`, what is done to it in `chat_changes`.
 
 use super::labels::read_labels;
+use super::maintenance::note_words;
 use super::people::{Scope, canonical};
-use super::{Result, Store, StoreError, Tx};
-use crate::domain::chat::{Change, ChatChange, is_chat, is_group, is_phone};
+use super::{Result, Store, StoreError, Topic, Tx};
+use crate::domain::chat::{is_chat, is_group, is_phone};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{DeviceId, TenantId};
 use crate::domain::jid::ChatId;
 use crate::domain::label::LabelOfChat;
 use rusqlite::{OptionalExtension, Row, params};
-use serde_json::{Value, json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatRow {
@@ -28,7 +28,7 @@ pub struct ChatRow {
     /// `None` before the first.
     pub last_message_at: Option<UnixMs>,
     pub archived: bool,
-    /// As [`Change::MutedUntil`].
+    /// As [`crate::domain::chat::Change::MutedUntil`].
     pub muted_until: UnixMs,
     pub pinned: bool,
     /// In the order of their ids.
@@ -117,17 +117,6 @@ impl Store {
                     })
                     .optional()?;
                 Ok(sync.unwrap_or(ChatSync { chat_count, ..ChatSync::default() }))
-            })
-            .await
-    }
-
-    /// Takes in what became of chats, in this order. What is so already changes nothing and is not told.
-    pub async fn change_chats(&self, tenant: &TenantId, device: &DeviceId, changes: Vec<ChatChange>) -> Result<()> {
-        let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                let scope = Scope { tx, tenant: &tenant, device: &device, now };
-                changes.iter().try_for_each(|change| scope.change(change))
             })
             .await
     }
@@ -227,175 +216,9 @@ impl Scope<'_> {
         Ok(())
     }
 
-    pub(super) fn change(&self, change: &ChatChange) -> Result<()> {
-        let address = change.address.as_str();
-        let at = change.at;
-        match &change.change {
-            Change::Archived(on) => self.set(change, "archived", i64::from(*on), json!({ "archived": on })),
-            Change::Pinned(on) => self.set(change, "pinned", i64::from(*on), json!({ "pinned": on })),
-            Change::MutedUntil(until) => {
-                let muted = crate::domain::chat::is_muted(*until, self.now);
-                let told = json!({ "muted": muted, "mutedUntil": (*until > 0).then_some(until / 1000) });
-                self.set(change, "muted_until", *until, told)
-            }
-            Change::Named { name, first_name } => {
-                self.named(address, name.as_deref(), first_name.as_deref(), at, change.is_news)
-            }
-            Change::PushName(name) => self.push_name(address, name, at),
-            Change::StatusMuted(muted) => self.status_muted(address, *muted, at, change.is_news),
-            Change::Labeled { label, on } => self.labeled(change, label, *on),
-            Change::Read(read) => self.read_all(change, *read),
-            Change::ReadUpTo(ids) => self.read_up_to(change, ids),
-            Change::Deleted => self.remove(change, true, false),
-            Change::Cleared { keep_starred } => self.remove(change, false, *keep_starred),
-            Change::Starred { wa_id, starred } => {
-                let Some(id) = self.known_chat(address)? else { return Ok(()) };
-                let changed = self
-                    .tx
-                    .prepare_cached(
-                        "UPDATE chat_messages SET starred = ?3 WHERE chat_id = ?1 AND wa_id = ?2 AND starred <> ?3",
-                    )?
-                    .execute(params![id, wa_id, starred])?;
-                let told = json!({ "starred": starred, "messageId": wa_id });
-                if changed > 0 { self.changed(change, told) } else { Ok(()) }
-            }
-            Change::MessageDeleted { wa_id } => {
-                let Some(id) = self.known_chat(address)? else { return Ok(()) };
-                let changed = self
-                    .tx
-                    .prepare_cached("DELETE FROM chat_messages WHERE chat_id = ?1 AND wa_id = ?2")?
-                    .execute(params![id, wa_id])?;
-                if changed > 0 { self.changed(change, json!({ "messageDeleted": wa_id })) } else { Ok(()) }
-            }
-        }
-    }
-
     pub(super) fn known_chat(&self, address: &str) -> Result<Option<i64>> {
         let jid = self.canonical(address)?;
         self.chat_id(&jid)
-    }
-
-    /// A setting of a chat. It is kept of a chat without a message too: settings may come before what they are about.
-    fn set(&self, change: &ChatChange, column: &str, value: i64, told: Value) -> Result<()> {
-        let Some(chat) = self.open_chat(&change.address)? else { return Ok(()) };
-        let changed = self
-            .tx
-            .prepare_cached(&format!(
-                "UPDATE chats SET {column} = ?2, updated_at = ?3 WHERE id = ?1 AND {column} <> ?2"
-            ))?
-            .execute(params![chat.id, value, self.now])?;
-        if changed > 0 { self.changed(change, told) } else { Ok(()) }
-    }
-
-    fn read_all(&self, change: &ChatChange, read: bool) -> Result<()> {
-        let Some(chat) = self.open_chat(&change.address)? else { return Ok(()) };
-        let changed = if read {
-            self.tx
-                .prepare_cached("UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1")?
-                .execute([chat.id])?;
-            self.tx
-                .prepare_cached(
-                    "UPDATE chats SET unread_count = 0, marked_unread = 0, updated_at = ?2 \
-                     WHERE id = ?1 AND (unread_count > 0 OR marked_unread = 1)",
-                )?
-                .execute(params![chat.id, self.now])?
-        } else {
-            self.tx
-                .prepare_cached(
-                    "UPDATE chats SET marked_unread = 1, updated_at = ?2 WHERE id = ?1 AND marked_unread = 0",
-                )?
-                .execute(params![chat.id, self.now])?
-        };
-        if changed > 0 { self.told_unread(change, chat.id) } else { Ok(()) }
-    }
-
-    fn read_up_to(&self, change: &ChatChange, ids: &[String]) -> Result<()> {
-        let Some(chat) = self.known_chat(&change.address)? else { return Ok(()) };
-        // Of several in one second, those that arrived here later are not read with it.
-        let newest: Option<(UnixMs, i64)> = self
-            .tx
-            .prepare_cached(
-                "SELECT at, seq FROM chat_messages WHERE chat_id = ?1 AND wa_id IN (SELECT value FROM json_each(?2)) \
-                 ORDER BY at DESC, seq DESC LIMIT 1",
-            )?
-            .query_row(params![chat, json!(ids).to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((at, seq)) = newest else { return Ok(()) };
-        let changed = self
-            .tx
-            .prepare_cached(
-                "UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1 AND (at, seq) <= (?2, ?3)",
-            )?
-            .execute(params![chat, at, seq])?;
-        if changed == 0 {
-            return Ok(());
-        }
-        self.tx
-            .prepare_cached(
-                "UPDATE chats SET marked_unread = 0, updated_at = ?2, unread_count = \
-                 (SELECT count(*) FROM chat_messages WHERE chat_id = ?1 AND unread = 1) WHERE id = ?1",
-            )?
-            .execute(params![chat, self.now])?;
-        self.told_unread(change, chat)
-    }
-
-    fn told_unread(&self, change: &ChatChange, chat: i64) -> Result<()> {
-        let (count, marked): (u32, bool) = self
-            .tx
-            .prepare_cached("SELECT unread_count, marked_unread FROM chats WHERE id = ?1")?
-            .query_row([chat], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        self.changed(change, json!({ "unreadCount": count, "markedUnread": marked }))
-    }
-
-    /// Takes the lines that are not newer than the change, and the chat itself unless newer ones stay.
-    fn remove(&self, change: &ChatChange, whole: bool, keep_starred: bool) -> Result<()> {
-        let Some(chat) = self.known_chat(&change.address)? else { return Ok(()) };
-        let gone = self
-            .tx
-            .prepare_cached("DELETE FROM chat_messages WHERE chat_id = ?1 AND at <= ?2 AND NOT (?3 AND starred)")?
-            .execute(params![chat, change.at, keep_starred])?;
-        let newer: bool = self
-            .tx
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM chat_messages WHERE chat_id = ?1 AND at > ?2)")?
-            .query_row(params![chat, change.at], |row| row.get(0))?;
-        let told = if whole { json!({ "deleted": true }) } else { json!({ "cleared": true }) };
-        if whole && !newer {
-            // Told first: afterwards nobody knows its addresses.
-            self.changed(change, told)?;
-            self.tx.prepare_cached("DELETE FROM chats WHERE id = ?1")?.execute([chat])?;
-            return self.synced("last_chats_delete_at");
-        }
-        if gone == 0 {
-            return Ok(());
-        }
-        self.tx
-            .prepare_cached(
-                "UPDATE chats SET marked_unread = 0, updated_at = ?2, unread_count = \
-                 (SELECT count(*) FROM chat_messages WHERE chat_id = ?1 AND unread = 1) WHERE id = ?1",
-            )?
-            .execute(params![chat, self.now])?;
-        self.changed(change, told)
-    }
-
-    /// Something is another way in a chat than it was.
-    pub(super) fn changed(&self, change: &ChatChange, told: Value) -> Result<()> {
-        self.synced("last_chats_update_at")?;
-        if !change.is_news {
-            return Ok(());
-        }
-        let jid = self.canonical(&change.address)?;
-        let phone = is_phone(&jid).then(|| jid.split('@').next());
-        let lid = if is_group(&jid) { None } else { self.lid_of(&jid)? };
-        let parts = told.to_string();
-        let data = json!({
-            "chat": jid,
-            "phone": phone,
-            "lid": lid,
-            "isGroup": is_group(&jid),
-            "changes": told,
-            "timestamp": change.at / 1000,
-        });
-        self.tell(EventType::ChatUpdated, &[&jid, &parts], change.at, data)
     }
 
     /// Notes when something of this kind was last written of the device's chats.
@@ -408,6 +231,22 @@ impl Scope<'_> {
             .execute(params![self.device.as_str(), self.tenant.as_str(), self.now])?;
         Ok(())
     }
+}
+
+/// The device is of another account from now on. Chats of the one before are nobody's: no query finds them, none of them is
+/// taken for one of the new account, and their lines go in small steps (`maintenance::emptied`). What is small goes at once.
+pub(super) fn leave(tx: &Tx<'_>, device: &DeviceId, now: UnixMs) -> Result<()> {
+    for table in ["chat_labels", "labels", "contacts", "lid_phone_map", "device_chat_sync"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE device_id = ?1"), [device.as_str()])?;
+    }
+    tx.execute(
+        "UPDATE chats SET device_id = NULL, jid = '', lid = NULL, address = '', name = NULL, updated_at = ?2 \
+         WHERE device_id = ?1",
+        params![device.as_str(), now],
+    )?;
+    note_words(tx)?;
+    tx.wake(Topic::Deleted);
+    Ok(())
 }
 
 /// What an event tells of a group or a newsletter is its chat's name.
@@ -442,98 +281,25 @@ pub(super) fn queries() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NewInboxRow, NewKey, StoreSettings};
     use super::*;
-    use crate::domain::chat::Line;
-    use crate::domain::clock::Clock;
+    use crate::domain::chat::{Change, ChatChange, Line};
     use crate::domain::label::{LabelChange, LabelEdit};
-    use crate::domain::secret::Secret;
-    use crate::store::{Before, EventQuery, Lease};
-    use crate::telemetry::metrics::Metrics;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    struct World {
-        store: Store,
-        tenant: TenantId,
-        device: DeviceId,
-        lease: Lease,
-        _folder: tempfile::TempDir,
-    }
-
-    impl World {
-        async fn new() -> Self {
-            let folder = tempfile::tempdir().expect("folder");
-            let settings = StoreSettings {
-                path: folder.path().join("rijan.db"),
-                readers: 1,
-                batch_time_max: Duration::from_millis(2),
-                batch_requests_max: 64,
-                instance_id: None,
-            };
-            let metrics = Arc::new(Metrics::new().expect("metrics"));
-            let clock = Clock::manual(1_800_000_000_000);
-            let store = Store::open(&settings, &Secret::new("key"), clock, metrics).expect("store");
-            let tenant = TenantId::generate();
-            let key = NewKey {
-                name: "k".into(),
-                hash: "h".into(),
-                scopes: vec![],
-                allowed_ips: vec![],
-                expires_at: i64::MAX,
-            };
-            store.create_tenant(tenant.clone(), "Acme", key).await.expect("tenant");
-            let device = store.create_device(&tenant, "shop").await.expect("device").id;
-            let lease = store.acquire_lease(&tenant, &device).await.expect("lease");
-            Self { store, tenant, device, lease, _folder: folder }
-        }
-
-        async fn received(&self, chat: &str, id: &str, at_s: i64, other: Option<&str>, line: Line) {
-            let row = NewInboxRow {
-                chat: chat.into(),
-                sender: chat.into(),
-                wa_id: id.into(),
-                envelope: json!({ "fromMe": false, "timestamp": at_s, "senderAlternative": other, "pushName": "Budi" }),
-                message: Some(Vec::new()),
-                line: Some(line),
-                poll: None,
-                vote: None,
-                media: None,
-            };
-            self.store.record_inbound(&self.tenant, &self.lease, vec![row], false).await.expect("recorded");
-        }
-
-        async fn chats(&self) -> Vec<ChatRow> {
-            self.store.chats(&self.tenant, &self.device, 10, 0).await.expect("chats")
-        }
-
-        async fn told(&self, type_: EventType) -> Vec<Value> {
-            let query = EventQuery {
-                after: Some(0),
-                types: vec![type_.as_str().to_owned()],
-                limit: 100,
-                ..EventQuery::default()
-            };
-            self.store.events(&self.tenant, query).await.expect("events").into_iter().map(|row| row.data).collect()
-        }
-    }
-
-    fn said(text: &str) -> Line {
-        Line::New { kind: "text", text: Some(text.into()), is_caption: false }
-    }
+    use crate::store::world::{World, received, said};
+    use crate::store::{Before, NewInboxRow};
+    use serde_json::json;
 
     #[tokio::test]
     async fn a_chat_under_a_lid_becomes_the_one_of_its_phone_number_and_that_is_told_once() {
         let world = World::new().await;
         let (lid, phone) = ("1001@lid", "6281100000002@s.whatsapp.net");
-        world.received(phone, "A", 100, None, said("by phone")).await;
-        world.received(lid, "B", 200, None, said("by lid")).await;
-        assert_eq!(world.chats().await.len(), 2);
+        world.wrote(phone, "A", 100, None, said("by phone")).await;
+        world.wrote(lid, "B", 200, None, said("by lid")).await;
+        assert_eq!(world.listed().await.len(), 2);
 
-        world.received(lid, "C", 300, Some(phone), said("by both")).await;
-        world.received(lid, "D", 400, Some(phone), said("again")).await;
+        world.wrote(lid, "C", 300, Some(phone), said("by both")).await;
+        world.wrote(lid, "D", 400, Some(phone), said("again")).await;
 
-        let chats = world.chats().await;
+        let chats = world.listed().await;
         let [one] = &chats[..] else { panic!("{chats:?}") };
         assert_eq!((one.jid.as_str(), one.lid.as_deref(), one.address.as_str()), (phone, Some(lid), lid));
         assert_eq!((one.unread_count, one.last_message_at, one.name.as_deref()), (4, Some(400_000), Some("Budi")));
@@ -541,14 +307,14 @@ mod tests {
         let ids: Vec<&str> = lines.iter().map(|line| line.wa_id.as_str()).collect();
         assert_eq!(ids, ["D", "C", "B", "A"]);
         let words = ["by".to_owned()];
-        let found = world.store.search_lines(&world.tenant, &world.device, &words, Some(one.id), None, 10).await;
+        let found = world.store.search_lines(&world.tenant, &world.lease.device, &words, Some(one.id), None, 10).await;
         assert_eq!(found.expect("found").len(), 3, "what came from either chat is searched as one");
         let by_lid = ChatId::parse(lid).expect("a lid");
-        assert_eq!(world.store.chat(&world.tenant, &world.device, &by_lid).await.expect("found").id, one.id);
-        let merged = world.told(EventType::IdentityMerged).await;
+        assert_eq!(world.store.chat(&world.tenant, &world.lease.device, &by_lid).await.expect("found").id, one.id);
+        let merged = world.told_of(EventType::IdentityMerged).await;
         assert_eq!(merged.len(), 1, "{merged:?}");
         assert_eq!((&merged[0]["contactId"], &merged[0]["lid"]), (&json!(phone), &json!(lid)));
-        let people = world.store.contacts(&world.tenant, &world.device, String::new(), 10).await.expect("people");
+        let people = world.store.contacts(&world.tenant, &world.lease.device, String::new(), 10).await.expect("people");
         assert_eq!(people.len(), 1, "{people:?}");
     }
 
@@ -563,20 +329,24 @@ mod tests {
         };
         // The one on a lid comes before the label itself, and the other label has no name at all.
         let changes = vec![labeled(lid, "7", true), labeled(lid, "8", true), labeled(phone, "7", true)];
-        world.store.change_chats(&world.tenant, &world.device, changes).await.expect("changed");
+        world.store.change_chats(&world.tenant, &world.lease.device, changes).await.expect("changed");
         let label = LabelChange { id: "7".into(), edit };
-        world.store.change_labels(&world.tenant, &world.device, vec![label]).await.expect("changed");
+        world.store.change_labels(&world.tenant, &world.lease.device, vec![label]).await.expect("changed");
 
-        world.received(lid, "C", 300, Some(phone), said("by both")).await;
+        world.wrote(lid, "C", 300, Some(phone), said("by both")).await;
 
-        let chats = world.chats().await;
+        let chats = world.listed().await;
         let vip = LabelOfChat { id: "7".into(), name: "VIP".into(), color: 4 };
         assert_eq!((chats.len(), &chats[0].labels), (1, &vec![vip]), "{chats:?}");
-        assert_eq!(world.store.label(&world.tenant, &world.device, "7").await.expect("a label").chats, 1);
-        world.store.change_chats(&world.tenant, &world.device, vec![labeled(lid, "7", false)]).await.expect("changed");
-        assert_eq!(world.chats().await[0].labels, []);
-        let next = world.store.reserve_label(&world.tenant, &world.device).await.expect("an id");
-        let after = world.store.reserve_label(&world.tenant, &world.device).await.expect("an id");
+        assert_eq!(world.store.label(&world.tenant, &world.lease.device, "7").await.expect("a label").chats, 1);
+        world
+            .store
+            .change_chats(&world.tenant, &world.lease.device, vec![labeled(lid, "7", false)])
+            .await
+            .expect("changed");
+        assert_eq!(world.listed().await[0].labels, []);
+        let next = world.store.reserve_label(&world.tenant, &world.lease.device).await.expect("an id");
+        let after = world.store.reserve_label(&world.tenant, &world.lease.device).await.expect("an id");
         assert_eq!((next.as_str(), after.as_str()), ("8", "9"));
     }
 
@@ -584,43 +354,18 @@ mod tests {
     async fn nobody_but_its_author_edits_a_line() {
         let world = World::new().await;
         let group = "120363000000000001@g.us";
-        world.received(group, "A", 100, None, said("as written")).await;
+        world.wrote(group, "A", 100, None, said("as written")).await;
         let edit = Line::Edited { target: "A".into(), text: Some("forged".into()) };
         let forged = NewInboxRow {
-            chat: group.into(),
-            sender: "6281100000009@s.whatsapp.net".into(),
-            wa_id: "B".into(),
             envelope: json!({ "fromMe": false, "timestamp": 200 }),
-            message: Some(Vec::new()),
             line: Some(edit),
-            poll: None,
-            vote: None,
-            media: None,
+            ..received(group, "6281100000009@s.whatsapp.net", "B", b"")
         };
 
         world.store.record_inbound(&world.tenant, &world.lease, vec![forged], false).await.expect("recorded");
 
-        let chat = world.chats().await.remove(0);
+        let chat = world.listed().await.remove(0);
         let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
         assert_eq!((lines.len(), lines[0].text.as_deref(), lines[0].edited), (1, Some("as written"), false));
-    }
-
-    #[tokio::test]
-    async fn a_change_that_is_so_already_is_not_told_and_an_older_deletion_leaves_what_is_newer() {
-        let world = World::new().await;
-        let jid = "6281100000002@s.whatsapp.net";
-        world.received(jid, "A", 100, None, said("old")).await;
-        world.received(jid, "B", 300, None, said("new")).await;
-        let change =
-            |change: Change, at_s: i64| ChatChange { address: jid.into(), change, at: at_s * 1_000, is_news: true };
-
-        let changes =
-            vec![change(Change::Pinned(true), 150), change(Change::Pinned(true), 160), change(Change::Deleted, 200)];
-        world.store.change_chats(&world.tenant, &world.device, changes).await.expect("changed");
-
-        let chat = world.chats().await.remove(0);
-        let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
-        assert_eq!((lines.len(), lines[0].wa_id.as_str(), chat.unread_count), (1, "B", 1));
-        assert_eq!(world.told(EventType::ChatUpdated).await.len(), 2, "pinned once, and the deletion");
     }
 }

@@ -20,6 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 const WRITE_QUEUE_MAX: usize = 4_096;
 /// Requests waiting for a reader; more make their callers wait.
 const READ_QUEUE_MAX: usize = 1_024;
+/// How long a connection waits for another one's lock.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements each connection keeps prepared.
 const STATEMENTS_CACHED_MAX: usize = 256;
 
@@ -69,7 +71,7 @@ type Operation = Box<dyn FnOnce(&Tx<'_>) -> (bool, Finish) + Send>;
 enum WriteRequest {
     Run(Operation),
     /// Moves what the log holds into the database file, and empties the log.
-    Checkpoint(oneshot::Sender<()>),
+    Checkpoint(oneshot::Sender<rusqlite::Result<bool>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -158,11 +160,12 @@ impl Database {
         answered.await.map_err(|_| StoreError::Panicked)?
     }
 
-    /// What was committed so far is in the database file alone afterwards, unless a reader still holds on to the log.
-    pub(super) async fn checkpoint(&self) -> Result<()> {
+    /// Whether what was committed so far is in the database file alone now. It is not while a reader holds on to the log, and
+    /// nobody waits for one.
+    pub(super) async fn checkpoint(&self) -> Result<bool> {
         let (done, finished) = oneshot::channel();
         self.writer.send(WriteRequest::Checkpoint(done)).await.map_err(|_| StoreError::Closed)?;
-        finished.await.map_err(|_| StoreError::Closed)
+        Ok(finished.await.map_err(|_| StoreError::Closed)??)
     }
 
     pub(super) async fn close(&self) {
@@ -186,21 +189,31 @@ impl Writer {
         while let Some(first) = requests.blocking_recv() {
             let first = match first {
                 WriteRequest::Checkpoint(done) => {
-                    self.checkpoint(done);
+                    let _ = done.send(self.checkpoint());
                     continue;
                 }
                 other => other,
             };
             if let Some(done) = self.batch(first, &mut requests) {
-                self.checkpoint(done);
+                if let Err(error) = self.truncate_log() {
+                    tracing::warn!(%error, "the database's log is left for the next start");
+                }
+                let _ = done.send(());
                 return;
             }
         }
     }
 
-    fn checkpoint(&self, done: oneshot::Sender<()>) {
-        let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        let _ = done.send(());
+    /// As far as nobody has to be waited for.
+    fn checkpoint(&self) -> rusqlite::Result<bool> {
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let whole = self.truncate_log();
+        self.conn.busy_timeout(BUSY_TIMEOUT)?;
+        whole
+    }
+
+    fn truncate_log(&self) -> rusqlite::Result<bool> {
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 
     /// Runs requests until the queue is empty or the batch is full, commits, answers. Returns who asked to stop.
@@ -246,7 +259,7 @@ impl Writer {
             finish(committed.clone());
         }
         for done in checkpoints {
-            self.checkpoint(done);
+            let _ = done.send(self.checkpoint());
         }
         stop
     }

@@ -1,6 +1,6 @@
 //! Deliveries: one event to one webhook, claimed under a lease, settled with a row per attempt.
 
-use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, raw, webhooks};
+use super::{EventRow, Result, Store, StoreError, Topic, Tx, WebhookRow, events, plugin_history, webhooks};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::clock::UnixMs;
 use crate::domain::delivery::FAILING_AFTER;
@@ -21,8 +21,6 @@ pub struct DueDelivery {
     pub webhook: WebhookRow,
     /// What the webhook's plugin chose, once it has.
     pub form: Option<Form>,
-    /// The message as it is stored, when the webhook asks for it and the event came of one.
-    pub raw: Option<Vec<u8>>,
 }
 
 /// One attempt and what follows from it.
@@ -270,6 +268,21 @@ fn read(row: &Row<'_>) -> Result<DeliveryRow> {
 }
 
 fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
+    let (status, next_at) = match end.step {
+        Step::Done => ("delivered", now),
+        Step::RetryAt(at) => ("due", at),
+        Step::Park | Step::ParkAndDisable => ("parked", now),
+    };
+    let changed = tx
+        .prepare_cached(
+            "UPDATE webhook_deliveries SET status = ?2, attempts = ?3, next_at = ?4, leased_by = NULL, \
+             leased_until = NULL, last_status = ?5, last_error = ?6, updated_at = ?7 WHERE id = ?1",
+        )?
+        .execute(params![end.delivery.as_str(), status, end.attempt, next_at, end.status, end.error, now])?;
+    if changed == 0 {
+        // It went with its webhook or its tenant while it was under way: there is nobody to tell.
+        return Ok(());
+    }
     tx.prepare_cached(
         "INSERT INTO webhook_logs (tenant_id, webhook_id, delivery_id, attempt, status, error, duration_ms, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -284,16 +297,6 @@ fn settle(tx: &Tx<'_>, end: &AttemptEnd, now: UnixMs) -> Result<()> {
         i64::try_from(end.took.as_millis()).unwrap_or(i64::MAX),
         now
     ])?;
-    let (status, next_at) = match end.step {
-        Step::Done => ("delivered", now),
-        Step::RetryAt(at) => ("due", at),
-        Step::Park | Step::ParkAndDisable => ("parked", now),
-    };
-    tx.prepare_cached(
-        "UPDATE webhook_deliveries SET status = ?2, attempts = ?3, next_at = ?4, leased_by = NULL, \
-         leased_until = NULL, last_status = ?5, last_error = ?6, updated_at = ?7 WHERE id = ?1",
-    )?
-    .execute(params![end.delivery.as_str(), status, end.attempt, next_at, end.status, end.error, now])?;
     if status == "parked" {
         park(tx, end, now)?;
     }
@@ -475,8 +478,7 @@ fn load(tx: &Tx<'_>, store: &Store, id: &str) -> Result<Option<DueDelivery>> {
         .query_row(params![tenant, webhook], |row| Ok(store.read_webhook(row)))??;
     let id = DeliveryId::parse(id).map_err(|_| StoreError::Corrupt { what: "a delivery row" })?;
     let form = shape.map(|shape| form(&shape, body)).transpose()?;
-    let raw = if webhook.raw { raw::behind(tx, &event)? } else { None };
-    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook, form, raw }))
+    Ok(Some(DueDelivery { id, attempt: attempts + 1, event, webhook, form }))
 }
 
 /// JSON null stands for the gateway's own form.

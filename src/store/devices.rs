@@ -1,6 +1,6 @@
 //! Devices: what the owner wants of them and what was observed.
 
-use super::{Result, Store, StoreError, Topic, Tx, events};
+use super::{Lease, Result, Store, StoreError, Topic, Tx, chats, events};
 use crate::domain::chat::is_lid;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{DEVICES_PER_TENANT_MAX, Desired, Observed};
@@ -158,26 +158,27 @@ impl Store {
         self.db.write(move |tx| observe(tx, &tenant, &device, &seen, now)).await
     }
 
-    /// Marks a device linked and records who it is.
-    pub async fn link_device(&self, tenant: &TenantId, device: &DeviceId, link: Link) -> Result<()> {
-        if let Some(jid) = &link.jid {
-            let before = self.device(tenant, device).await?.wa_jid;
-            // A lid alone says nothing of whose it is.
-            if before.is_some_and(|before| before != *jid && !is_lid(&before)) {
-                self.forget_account(device).await?;
-            }
-        }
-        let (tenant, device, now) = (tenant.clone(), device.clone(), self.clock.now_ms());
+    /// Marks a device linked and records who it is. With another account than before, the chats of that one are the device's no
+    /// more from this commit on. Refused once another instance owns the device.
+    pub async fn link_device(&self, tenant: &TenantId, lease: &Lease, link: Link) -> Result<()> {
+        let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
+                lease.check(tx)?;
+                let before = find(tx, &tenant, &lease.device)?.ok_or(StoreError::NotFound)?.wa_jid;
+                // A lid alone says nothing of whose it is.
+                let before = before.filter(|before| !is_lid(before));
+                if link.jid.as_ref().zip(before.as_ref()).is_some_and(|(now, before)| now != before) {
+                    chats::leave(tx, &lease.device, now)?;
+                }
                 tx.prepare_cached(
                     "UPDATE devices SET linked = 1, phone_number = coalesce(?3, phone_number), \
                      wa_jid = coalesce(?4, wa_jid), wa_lid = coalesce(?5, wa_lid), wa_name = coalesce(?6, wa_name), \
-                     updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2",
+                     updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL",
                 )?
                 .execute(params![
                     tenant.as_str(),
-                    device.as_str(),
+                    lease.device.as_str(),
                     link.phone_number,
                     link.jid,
                     link.lid,
@@ -306,6 +307,8 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: &TenantId, device: &DeviceId, now: Uni
     if changed == 0 {
         return Err(StoreError::NotFound);
     }
+    // Whoever drives it writes nothing more.
+    tx.execute("DELETE FROM device_locks WHERE device_id = ?1", [device.as_str()])?;
     tx.execute(
         "UPDATE messages_outbox SET status = 'failed', last_error = 'the device was deleted', updated_at = ?3 \
          WHERE tenant_id = ?1 AND device_id = ?2 AND status IN ('pending', 'queued', 'sending')",

@@ -6,7 +6,7 @@
 use super::device_locks::Lease;
 use super::people::Scope;
 use super::polls::{self, NewPoll, NewVote, Written};
-use super::{NewRemoteMedia, Result, Store, StoreError, Topic, Tx, events, media, plugin_history};
+use super::{NewRemoteMedia, Result, Store, StoreError, Topic, Tx, events, media, plugin_history, remote_media};
 use crate::domain::aftermath::Aftermath;
 use crate::domain::chat::Line;
 use crate::domain::clock::UnixMs;
@@ -148,8 +148,8 @@ impl Store {
                     note_poll(tx, &tenant, &lease.device, row, seq, poll.as_deref(), now)?;
                     Scope { tx, tenant: &tenant, device: &lease.device, now }.received(row)?;
                     if let (Some(new), Some(sealed)) = (&row.media, file) {
-                        let eager = media::eager(tx, &tenant)?.unwrap_or(eager);
-                        media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
+                        let eager = remote_media::eager(tx, &tenant)?.unwrap_or(eager);
+                        remote_media::insert_remote(tx, &tenant, &lease.device, new, sealed, eager, now)?;
                     }
                     new += usize::from(row.message.is_some());
                 }
@@ -433,7 +433,7 @@ fn came_with(
         return media::unlist(tx, tenant, id).map(|_| ());
     }
     if came_of_it.iter().any(|event| event.dropped.is_none()) {
-        media::want_eager(tx, tenant, id, now)?;
+        remote_media::want_eager(tx, tenant, id, now)?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0010_template_media", include_str!("../../migrations/0010_template_media.sql")),
     ("0011_depth", include_str!("../../migrations/0011_depth.sql")),
     ("0012_lines", include_str!("../../migrations/0012_lines.sql")),
+    ("0013_gone", include_str!("../../migrations/0013_gone.sql")),
 ];
 
 #[derive(Debug, thiserror::Error)]
@@ -68,5 +69,29 @@ mod tests {
 
         let refused = apply(&mut conn, 4).expect_err("newer");
         assert!(refused.to_string().contains("0099_future"));
+    }
+    #[test]
+    fn a_line_of_before_knows_the_file_of_its_own_sender() {
+        let conn = Connection::open_in_memory().expect("in memory");
+        let run = |sql: &str| conn.execute_batch(sql).expect("runs");
+        run("PRAGMA foreign_keys = OFF");
+        STEPS.iter().take(11).for_each(|(_, sql)| run(sql));
+        for (chat, sender, envelope) in [
+            ("mallory", "mallory", r#"{"fromMe":false,"mediaId":"mallorys"}"#),
+            ("ani", "ani", r#"{"fromMe":false,"mediaId":"anis"}"#),
+            ("ani", "us", r#"{"fromMe":true,"mediaId":"ours"}"#),
+        ] {
+            run(&format!(
+                "INSERT INTO messages_inbox (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at) \
+                 VALUES ('t', 'd', '{chat}', '{sender}', 'A', '{envelope}', x'', 1)"
+            ));
+        }
+        run("INSERT INTO chat_messages (tenant_id, device_id, chat_id, wa_id, from_me, sender, kind, at) VALUES \
+             ('t', 'd', 1, 'A', 0, 'ani', 'image', 1), ('t', 'd', 2, 'A', 1, '', 'image', 1)");
+
+        run(STEPS[11].1);
+
+        let files = "SELECT group_concat(media_id) FROM (SELECT media_id FROM chat_messages ORDER BY seq)";
+        assert_eq!(conn.query_row(files, [], |row| row.get::<_, String>(0)).expect("files"), "anis,ours");
     }
 }

@@ -8,6 +8,7 @@
 //! operations).
 
 mod audit;
+mod chat_changes;
 mod chat_lines;
 mod chats;
 mod database;
@@ -37,6 +38,7 @@ mod plugins;
 mod polls;
 mod quotes;
 mod raw;
+mod remote_media;
 mod sessions;
 mod templates;
 mod tenant_files;
@@ -61,7 +63,7 @@ pub use inbox::{InboxRow, Incoming, NewInboxRow, Waiting, Word};
 pub use keys::{KEYS_PER_TENANT_MAX, KeyRow, Succession, USE_NOTED_EVERY_MS};
 pub use labels::LabelRow;
 pub use maintenance::{Backlog, Holdings, Keep, MessageFigures, PluginFile, ResumableDevice, Span, Swept, Totals};
-pub use media::{DueDownload, MediaFacts, MediaKept, MediaRow, MediaState, MediaUse, NewRemoteMedia, NotFetched};
+pub use media::{MediaFacts, MediaKept, MediaRow, MediaState, MediaUse};
 pub use open::{OpenError, StoreSettings};
 pub use outbox::{Accepted, Idempotency, NewMessage, OutboxRow, ReceiptNews};
 pub use outbox_lane::{Ended, Turn};
@@ -72,6 +74,8 @@ pub use plugin_kv::{KvRow, KvUse};
 pub use plugins::{PluginRow, PluginSpec, PluginWrites};
 pub use polls::{NewPoll, NewVote, OpenPoll, PollRow};
 pub use quotes::{Found, Hints, Named, Quotable, Said};
+pub use raw::{Behind, RAW_BYTES_MAX, RawMessage, RawPage};
+pub use remote_media::{DueDownload, NewRemoteMedia, NotFetched};
 pub use sessions::{Record, SessionKind, SessionVault, SessionWrite};
 pub use templates::{NewTemplate, TemplateMedia, TemplateRow};
 pub use tenant_files::{DeviceWrite, FileChange, TenantWrite, WebhookWrite};

@@ -1,7 +1,7 @@
 //! Opening the store: lock, pragmas, schema, root key, instance id. Every refusal is one line that says what to do.
 
 use super::Store;
-use super::database::{Batching, Database};
+use super::database::{BUSY_TIMEOUT, Batching, Database};
 use super::migrations::{self, MigrationError};
 use crate::domain::clock::Clock;
 use crate::domain::secret::Secret;
@@ -103,7 +103,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;

@@ -49,6 +49,8 @@ pub enum Accepted {
     NotLinked,
     /// The device is offline, and the caller did not want to queue: nothing was taken.
     Offline,
+    /// The file it is about is not here any more: nothing was taken.
+    MediaGone,
 }
 
 #[derive(Debug, Clone)]
@@ -120,6 +122,12 @@ impl Store {
                 }
                 if row.observed != Observed::Connected && !queue_while_offline {
                     return Ok(Accepted::Offline);
+                }
+                // Here, so that nothing takes the file away between this look and the row that holds it.
+                if let Some(media) = message.content.media()
+                    && !media::touch(tx, &tenant, media, now)?
+                {
+                    return Ok(Accepted::MediaGone);
                 }
                 if let Some(idempotency) = &message.idempotency {
                     remember(tx, &tenant, &device, idempotency, now)?;
@@ -202,8 +210,8 @@ struct NewRow<'a> {
 fn insert(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO messages_outbox \
-         (id, tenant_id, device_id, chat, wa_id, kind, content, status, next_at, created_at, updated_at, origin) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?8, ?9)",
+         (id, tenant_id, device_id, chat, wa_id, kind, content, status, next_at, created_at, updated_at, origin, media_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?8, ?8, ?9, ?10)",
     )?
     .execute(params![
         new.id.as_str(),
@@ -214,11 +222,9 @@ fn insert(tx: &Tx<'_>, tenant: &TenantId, new: &NewRow<'_>, now: UnixMs) -> Resu
         new.kind,
         new.content,
         now,
-        new.origin
+        new.origin,
+        new.media.map(MediaId::as_str)
     ])?;
-    if let Some(id) = new.media {
-        media::touch(tx, tenant, id, now)?;
-    }
     tx.wake_outbox(new.device);
     line(tx, tenant, new, now)
 }
@@ -260,6 +266,10 @@ pub(super) fn insert_from_plugin(tx: &Tx<'_>, tenant: &TenantId, send: &PluginSe
         media: send.content.media(),
         origin: &format!("plugin:{}", send.plugin),
     };
+    if let Some(id) = new.media {
+        // What it follows from is written whether the file is here or not; one that is gone makes the sending fail.
+        media::touch(tx, tenant, id, now)?;
+    }
     insert(tx, tenant, &new, now)
 }
 

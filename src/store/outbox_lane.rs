@@ -2,11 +2,11 @@
 
 use super::device_locks::Lease;
 use super::outbox::{ACTIVE, COLUMNS, OutboxRow, append_change, read, went_out};
-use super::{Result, Store, StoreError, Tx};
+use super::{Result, Store, StoreError, Tx, events};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
-use crate::domain::event::EventType;
-use crate::domain::ids::{DeviceId, MessageId};
+use crate::domain::event::{Event, EventType};
+use crate::domain::ids::{DeviceId, MessageId, TenantId};
 use crate::domain::outgoing::{Status, Step};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -16,6 +16,7 @@ use std::collections::HashMap;
 const CLAIM_PER_CHAT_MAX: u32 = 16;
 /// Due rows that are looked at for each that is taken, so that one chat's crowd does not hide the rest for long.
 const LOOKED_AT_PER_TAKEN: u32 = 2;
+const UNREADABLE: &str = "the stored message does not read";
 
 /// How a message in hand ended for this time.
 #[derive(Debug, Clone)]
@@ -102,20 +103,46 @@ fn claim(tx: &Tx<'_>, seq: i64, now: UnixMs) -> Result<Option<OutboxRow>> {
     Ok(Some(OutboxRow { attempts: row.attempts + 1, ..row }))
 }
 
-/// A message that does not read is set aside, so that it holds nobody up.
+/// A message that does not read is set aside, so that it holds nobody up, and its tenant hears that it failed.
 fn readable(tx: &Tx<'_>, seq: i64, row: Result<OutboxRow>, now: UnixMs) -> Result<Option<OutboxRow>> {
     match row {
         Err(StoreError::Corrupt { .. }) => {
             tracing::error!(seq, "a message of the outbox does not read and is not sent");
-            tx.prepare_cached(
-                "UPDATE messages_outbox SET status = 'failed', updated_at = ?2, \
-                 last_error = 'the stored message does not read' WHERE seq = ?1",
-            )?
-            .execute(params![seq, now])?;
+            let set_aside = tx
+                .prepare_cached(&format!(
+                    "UPDATE messages_outbox SET status = 'failed', updated_at = ?2, last_error = ?3 \
+                     WHERE seq = ?1 AND {ACTIVE}"
+                ))?
+                .execute(params![seq, now, UNREADABLE])?;
+            if set_aside > 0 {
+                tell_unreadable(tx, seq, now)?;
+            }
             Ok(None)
         }
         other => other.map(Some),
     }
+}
+
+/// As `outbox::append_change` tells it, of what still reads.
+fn tell_unreadable(tx: &Tx<'_>, seq: i64, now: UnixMs) -> Result<()> {
+    let columns = ["tenant_id", "device_id", "id", "wa_id", "chat", "kind"].map(|name| format!("CAST({name} AS BLOB)"));
+    let [tenant, device, id, wa_id, chat, kind] =
+        tx.query_row(&format!("SELECT {} FROM messages_outbox WHERE seq = ?1", columns.join(", ")), [seq], |row| {
+            let text = |at| row.get::<_, Vec<u8>>(at).map(|text| String::from_utf8_lossy(&text).into_owned());
+            Ok([text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, text(5)?])
+        })?;
+    // Without its tenant there is nobody to tell; the log has the row.
+    let (Ok(tenant), Ok(device)) = (TenantId::parse(&tenant), DeviceId::parse(&device)) else { return Ok(()) };
+    let data = json!({
+        "id": id,
+        "waMessageId": wa_id,
+        "chat": chat,
+        "type": kind,
+        "status": Status::Failed,
+        "timestamp": now / 1000,
+        "error": UNREADABLE,
+    });
+    events::append(tx, &Event::new(tenant, Some(device), EventType::MessageUpdated, now, data))
 }
 
 fn put_back(tx: &Tx<'_>, device: &DeviceId, (id, attempt): (&MessageId, u32), now: UnixMs) -> Result<()> {
@@ -298,19 +325,45 @@ mod tests {
         assert_eq!(row.status, Status::Sent, "that WhatsApp took it is true whoever says it");
     }
 
-    #[tokio::test]
-    async fn a_message_that_does_not_read_is_set_aside_and_the_next_one_goes() {
-        let world = World::new().await;
-        world.text(ANI, "3EB0A1").await;
-        world.text(ANI, "3EB0A2").await;
-        let damage = world
-            .store
-            .db
-            .write(|tx| Ok(tx.execute("UPDATE messages_outbox SET content = '{' WHERE wa_id = '3EB0A1'", [])?));
+    async fn damaged(world: &World, wa_id: &str) {
+        let sql = format!("UPDATE messages_outbox SET content = '{{' WHERE wa_id = '{wa_id}'");
+        let damage = world.store.db.write(move |tx| Ok(tx.execute(&sql, [])?));
         assert_eq!(damage.await.expect("damaged"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_does_not_read_is_set_aside_and_told_and_the_next_one_goes() {
+        let world = World::new().await;
+        let first = world.text(ANI, "3EB0A1").await;
+        world.text(ANI, "3EB0A2").await;
+        damaged(&world, "3EB0A1").await;
 
         let (claimed, _) = world.turn(Vec::new(), 8).await;
 
         assert_eq!(claimed, ["3EB0A2"]);
+        let told = world.told_of(EventType::MessageUpdated).await;
+        let failed = json!({
+            "id": first, "waMessageId": "3EB0A1", "chat": ANI, "type": "text", "status": "failed", "timestamp": 1,
+            "error": "the stored message does not read"
+        });
+        assert_eq!(told, [failed]);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_was_sent_stays_sent_though_it_does_not_read_any_more() {
+        let world = World::new().await;
+        let first = world.text(ANI, "3EB0A1").await;
+        world.turn(Vec::new(), 8).await;
+        world.turn(vec![settled(&first, Step::Sent)], 8).await;
+        damaged(&world, "3EB0A1").await;
+
+        world.turn(vec![settled(&first, lost())], 8).await;
+
+        let status = world
+            .store
+            .db
+            .read(|conn| Ok(conn.query_row("SELECT status FROM messages_outbox", [], |row| row.get::<_, String>(0))?));
+        assert_eq!(status.await.expect("a row"), "sent");
+        assert!(world.told_of(EventType::MessageUpdated).await.is_empty());
     }
 }

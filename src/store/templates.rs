@@ -176,7 +176,7 @@ fn release(tx: &Tx<'_>, tenant: &TenantId, id: &TemplateId, now: UnixMs) -> Resu
         .query_row(params![tenant.as_str(), id.as_str()], |row| row.get(0))
         .optional()?;
     match held.flatten().map(|held| MediaId::parse(&held)) {
-        Some(Ok(held)) => media::touch(tx, tenant, &held, now),
+        Some(Ok(held)) => media::touch(tx, tenant, &held, now).map(|_| ()),
         _ => Ok(()),
     }
 }

@@ -235,12 +235,8 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
          WHERE tenant_id = ?1 AND deleted_at IS NULL",
         params![id.as_str(), now],
     )?;
-    // What plugins kept may hold what people wrote; their secrets go too.
-    const KEPT: [&str; 7] =
-        ["plugins", "plugin_kv", "plugin_kv_use", "plugin_dedupe", "plugin_ticks", "plugin_logs", "plugin_differences"];
-    for table in KEPT {
-        tx.execute(&format!("DELETE FROM {table} WHERE tenant_id = ?1"), [id.as_str()])?;
-    }
+    // Nothing of theirs runs any more, and their secrets go; what they kept goes with the rest (`maintenance::emptied`).
+    tx.execute("DELETE FROM plugins WHERE tenant_id = ?1", [id.as_str()])?;
     tx.execute(
         "UPDATE tenants SET status = 'deleted', slug = NULL, updated_at = ?2 WHERE id = ?1",
         params![id.as_str(), now],

@@ -5,11 +5,11 @@
 
 use super::request;
 use super::shaping::{self, Shaping};
-use crate::domain::delivery::{Patience, Step, next_step};
+use crate::domain::delivery::{Form, Patience, Step, next_step};
 use crate::domain::ids::WebhookId;
 use crate::egress::Egress;
 use crate::plugins::Plugins;
-use crate::store::{AttemptEnd, DueDelivery, Store, StoreError, Topic};
+use crate::store::{AttemptEnd, DueDelivery, RawMessage, Store, StoreError, Topic};
 use crate::telemetry::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -142,8 +142,9 @@ impl Hand {
             Shaping::Parked(reason) => return self.settle(delivery, None, Some(reason), Step::Park, began).await,
             Shaping::NotNow => return Ok(()),
         };
+        let message = self.message(&delivery, &form).await?;
         let (now, answer_bytes_max) = (self.store.clock().now_ms(), self.egress.answer_bytes_max());
-        let answer = match request::of_delivery(&delivery, &form, now, answer_bytes_max) {
+        let answer = match request::of_delivery(&delivery, &form, message.as_ref(), now, answer_bytes_max) {
             Ok(request) => self.egress.exchange(request).await,
             Err(invalid) => Err(invalid),
         };
@@ -153,6 +154,16 @@ impl Hand {
         let patience = Patience::of(webhook.schedule, webhook.order, webhook.retry_count);
         let step = next_step(&outcome, delivery.attempt, patience, now, rand::random());
         self.settle(delivery, status, error, step, began).await
+    }
+
+    /// The message in its own form, for a body in ours that is to show it.
+    async fn message(&self, delivery: &DueDelivery, form: &Form) -> Result<Option<RawMessage>, StoreError> {
+        match (form, delivery.event.behind()) {
+            (Form::Default, Some(behind)) if delivery.webhook.raw => {
+                self.store.raw_message(&delivery.webhook.tenant, behind).await
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn settle(

@@ -5,7 +5,7 @@ use crate::domain::clock::UnixMs;
 use crate::domain::delivery::{Form, Outcome};
 use crate::domain::secret::Secret;
 use crate::egress::{Answer, EgressError, InvalidTarget, Request};
-use crate::store::{DueDelivery, WebhookRow};
+use crate::store::{DueDelivery, EventRow, RawMessage, WebhookRow};
 use crate::whatsapp::raw;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
@@ -17,11 +17,12 @@ const RETRY_AFTER_DIGITS_MAX: usize = 6;
 /// The parameter of the URL that carries the shared token.
 const TOKEN_PARAMETER: &str = "token";
 
-/// Our own form is made from the event's row, which never changes: every attempt sends the same bytes.
-pub(super) fn own_form(delivery: &DueDelivery) -> Bytes {
-    let event = &delivery.event;
+/// Our own form is made from the event's row, which never changes, and where `raw` is asked for from the stored message, which
+/// stays while a delivery is due: until it is parked, every attempt sends the same bytes. One that is replayed after its device
+/// was deleted has no message any more.
+pub(super) fn own_form(event: &EventRow, message: Option<&RawMessage>) -> Bytes {
     let mut data = event.data.clone();
-    if let Some(message) = &delivery.raw {
+    if let Some(message) = message {
         raw::show(&mut data, message);
     }
     let body = json!({
@@ -38,11 +39,12 @@ pub(super) fn own_form(delivery: &DueDelivery) -> Bytes {
 pub(super) fn of_delivery(
     delivery: &DueDelivery,
     form: &Form,
+    message: Option<&RawMessage>,
     now: UnixMs,
     answer_bytes_max: usize,
 ) -> Result<Request, EgressError> {
     let (method, content_type, shaped, body) = match form {
-        Form::Default => (Method::POST, "application/json", &[][..], own_form(delivery)),
+        Form::Default => (Method::POST, "application/json", &[][..], own_form(&delivery.event, message)),
         Form::Shaped { shape, body } => {
             let method = Method::from_bytes(shape.method.as_bytes()).unwrap_or(Method::POST);
             (method, shape.content_type.as_str(), shape.headers.as_slice(), Bytes::from(body.clone()))

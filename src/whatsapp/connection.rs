@@ -164,6 +164,11 @@ impl<'a> Connection<'a> {
         }
         let bot = builder.build().await.map_err(|error| format!("the client could not be built: {error}"))?;
         let client = bot.client();
+        if !linked && client.pn().is_some() {
+            // It was paired, and killed before that was noted. Whose messages come is known before the first one comes.
+            let known = env.store.link_device(&env.tenant, lease, link_of(&client)).await;
+            known.map_err(|error| format!("who the device is could not be written: {error}"))?;
+        }
         ratchet.serve(&client);
         reading.serve(&client);
         let stanzas = client.acquire_raw_node_forwarding();
@@ -282,7 +287,7 @@ impl<'a> Connection<'a> {
             Signal::Paired { jid, lid, name } => {
                 let link = link(&jid, &lid, &name);
                 self.linked = true;
-                self.report(self.env.store.link_device(&self.env.tenant, &self.env.device, link).await);
+                self.report(self.env.store.link_device(&self.env.tenant, self.lease, link).await);
                 self.control.pairing.send_replace(Default::default());
             }
             Signal::Connected => self.on_connected().await,
@@ -341,9 +346,8 @@ impl<'a> Connection<'a> {
     async fn on_connected(&mut self) {
         self.client.enable_auto_reconnect.store(false, Ordering::Relaxed);
         self.connected = true;
-        let jid = |jid: Option<wacore_binary::Jid>| jid.map(|jid| jid.to_non_ad().to_string()).unwrap_or_default();
-        let link = link(&jid(self.client.pn()), &jid(self.client.lid()), &self.client.push_name());
-        self.report(self.env.store.link_device(&self.env.tenant, &self.env.device, link).await);
+        let link = link_of(&self.client);
+        self.report(self.env.store.link_device(&self.env.tenant, self.lease, link).await);
         let now = self.env.store.clock().now_ms();
         self.control.vitals.send_modify(|vitals| {
             *vitals = Vitals { connected: true, connected_since: Some(now), ..*vitals };
@@ -576,6 +580,12 @@ fn transport(simulator: Option<&url::Url>) -> TokioWebSocketTransportFactory {
 fn caches() -> CacheConfig {
     let day = Some(Duration::from_secs(24 * 3600));
     CacheConfig { lid_pn_cache: CacheEntryConfig::new(day, LID_CACHE_MAX), ..CacheConfig::default() }
+}
+
+/// Who the session is of.
+fn link_of(client: &Client) -> Link {
+    let jid = |jid: Option<wacore_binary::Jid>| jid.map(|jid| jid.to_non_ad().to_string()).unwrap_or_default();
+    link(&jid(client.pn()), &jid(client.lid()), &client.push_name())
 }
 
 /// Empty parts are not known yet and leave what is stored.

@@ -4,6 +4,7 @@
 //! Never in it: keys, secrets and ratchets, on any level, of a quoted message too. What opens the message's own file is not
 //! even in what is stored.
 
+use crate::store::RawMessage;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use buffa::Message as _;
@@ -12,13 +13,13 @@ use serde_json::{Map, Number, Value};
 use std::fmt;
 use waproto::whatsapp as wa;
 
-/// Bytes of a stored message that is shown; of a larger one the event says that it was left out.
-const RAW_BYTES_MAX: usize = 256 * 1_024;
-
 /// Puts a stored message into the data of its event: as `raw`, or with the reason as `rawOmitted`.
-pub fn show(data: &mut Value, message: &[u8]) {
+pub fn show(data: &mut Value, message: &RawMessage) {
     let Some(data) = data.as_object_mut() else { return };
-    let shown = if message.len() > RAW_BYTES_MAX { Err("too_large") } else { form(message).ok_or("unreadable") };
+    let shown = match message {
+        RawMessage::Whole(message) => form(message).ok_or("unreadable"),
+        RawMessage::TooLarge => Err("too_large"),
+    };
     match shown {
         Ok(raw) => data.insert("raw".to_owned(), raw),
         Err(why) => data.insert("rawOmitted".to_owned(), why.into()),
@@ -392,7 +393,7 @@ mod tests {
 
     fn shown(message: &wa::Message) -> Value {
         let mut data = json!({ "id": "A" });
-        show(&mut data, &message.encode_to_vec());
+        show(&mut data, &RawMessage::Whole(message.encode_to_vec()));
         data
     }
 
@@ -444,10 +445,10 @@ mod tests {
 
     #[test]
     fn what_is_too_large_or_does_not_read_is_left_out_and_that_is_said() {
-        let large = wa::Message { conversation: Some("x".repeat(RAW_BYTES_MAX)), ..Default::default() };
-        assert_eq!(shown(&large), json!({ "id": "A", "rawOmitted": "too_large" }));
-        let mut data = json!({});
-        show(&mut data, &[0xff]);
-        assert_eq!(data, json!({ "rawOmitted": "unreadable" }));
+        for (message, why) in [(RawMessage::TooLarge, "too_large"), (RawMessage::Whole(vec![0xff]), "unreadable")] {
+            let mut data = json!({ "id": "A" });
+            show(&mut data, &message);
+            assert_eq!(data, json!({ "id": "A", "rawOmitted": why }));
+        }
     }
 }

@@ -145,6 +145,7 @@ fn no_device(error: StoreError) -> ApiError {
 pub(in crate::api) async fn clean_up(State(api): State<Api>, admin: Admin) -> Answer<Cleaned> {
     let swept = api.store.sweep(api.settings.keep).await?;
     let left_behind = api.store.empty_deleted().await?;
+    api.store.note_emptied().await?;
     api.media.sweep().await?;
     api.store.audit(admin.audit("store.cleaned", "store", "all")).await?;
     Ok(enveloped(Cleaned {

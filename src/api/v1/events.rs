@@ -37,7 +37,8 @@ pub(in crate::api) struct Wanted {
     /// `true` for events that plugins dropped, in place of those that were told.
     #[param(value_type = Option<bool>)]
     dropped: Option<String>,
-    /// `true` for messages in WhatsApp's own form too, as `raw` in the payload of events that came of one.
+    /// `true` for messages in WhatsApp's own form too, as `raw` in the payload of events that came of one; a page of more than
+    /// 4 MiB of them ends before its limit.
     #[param(value_type = Option<bool>)]
     raw: Option<String>,
     /// 1 to 500; 100 when left out.
@@ -180,9 +181,12 @@ async fn page(api: &Api, tenant: &TenantId, query: EventQuery, with_raw: bool) -
     let after = query.after;
     let mut rows = api.store.events(tenant, query).await?;
     if with_raw {
-        let messages = api.store.raw_messages(tenant, rows.clone()).await?;
+        let page = api.store.raw_messages(tenant, rows.iter().filter_map(EventRow::behind).collect()).await?;
+        if let Some(next) = page.next.and_then(|next| rows.iter().position(|row| row.id == next)) {
+            rows.truncate(next);
+        }
         for row in &mut rows {
-            if let Some(message) = messages.get(&row.id) {
+            if let Some(message) = page.messages.get(&row.id) {
                 raw::show(&mut row.data, message);
             }
         }

@@ -4,12 +4,13 @@ mod emptied;
 mod figures;
 mod sweep;
 
+pub(super) use emptied::note_words;
 pub use figures::{Backlog, Holdings, MessageFigures, Span};
 pub use sweep::{Keep, Swept};
 
 use super::{
     DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
-    plugins, tenants,
+    plugins, remote_media, tenants,
 };
 use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::device::{Desired, Observed};
@@ -231,7 +232,8 @@ impl Store {
         self.db.read(|conn| media_names(conn, "SELECT tenant_id, id FROM media WHERE state = 'unlisted'", [])).await
     }
 
-    /// Hides up to `limit` files that have had their time, and those of deleted tenants. `keep_ms` is how long a file is
+    /// Hides up to `limit` files that have had their time or whose device is deleted, unless a message that waits or a template
+    /// holds them, and those of deleted tenants. `keep_ms` is how long a file is
     /// kept after it was last used, where the tenant's own file says nothing; `None` keeps for good.
     pub async fn unlist_old_media(&self, keep_ms: Option<i64>, limit: u32) -> Result<Vec<(TenantId, MediaId, u64)>> {
         const DAY_MS: i64 = 86_400_000;
@@ -241,12 +243,11 @@ impl Store {
             .write(move |tx| {
                 let sql = format!(
                     "SELECT m.tenant_id, m.id FROM tenants AS t JOIN media AS m ON m.tenant_id = t.id \
-                     AND (t.status = 'deleted' \
-                     OR (m.origin = 'received' AND EXISTS (SELECT 1 FROM devices AS d \
+                     AND (t.status = 'deleted' OR (((m.origin = 'received' AND EXISTS (SELECT 1 FROM devices AS d \
                      WHERE d.id = m.device_id AND d.deleted_at IS NOT NULL)) \
-                     OR (m.used_at <= ?1 - coalesce((t.media ->> '$.keep_days') * {DAY_MS}, ?2) \
-                     AND NOT EXISTS (SELECT 1 FROM templates AS x WHERE x.media_id = m.id))) \
-                     WHERE m.state <> 'unlisted' LIMIT ?3"
+                     OR m.used_at <= ?1 - coalesce((t.media ->> '$.keep_days') * {DAY_MS}, ?2)) AND NOT {HELD})) \
+                     WHERE m.state <> 'unlisted' LIMIT ?3",
+                    HELD = media::HELD
                 );
                 let old = media_names(tx, &sql, params![now, keep_ms, limit])?;
                 let mut gone = Vec::with_capacity(old.len());
@@ -266,7 +267,7 @@ impl Store {
         let (store, now) = (self.clone(), self.clock.now_ms());
         self.db
             .read(move |conn| {
-                let columns = media::due_columns();
+                let columns = remote_media::due_columns();
                 let mut statement = conn.prepare_cached(&format!(
                     "SELECT {columns} FROM (SELECT *, row_number() OVER \
                      (PARTITION BY tenant_id ORDER BY eager, next_at) AS place FROM media \

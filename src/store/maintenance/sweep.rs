@@ -1,7 +1,7 @@
 //! Forgetting what has had its time.
 
 use super::figures::first_seq;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, Tx};
 use rusqlite::params;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Store {
 
     /// Deliveries that arrived and were made before; those that wait or lie in the dead letter queue stay.
     async fn forget_deliveries(&self, before: i64) -> Result<usize> {
-        self.in_steps(move |tx| {
+        self.in_steps(ROWS_AT_ONCE, move |tx| {
             let end = first_seq(tx, "webhook_deliveries", "created_at", before)?;
             Ok(tx.execute(
                 "DELETE FROM webhook_deliveries WHERE seq IN (SELECT seq FROM webhook_deliveries \
@@ -59,7 +59,7 @@ impl Store {
     }
 
     async fn forget_attempts(&self, before: i64) -> Result<usize> {
-        self.in_steps(move |tx| {
+        self.in_steps(ROWS_AT_ONCE, move |tx| {
             let end = first_seq(tx, "webhook_logs", "created_at", before)?;
             Ok(tx.execute(
                 "DELETE FROM webhook_logs WHERE seq IN (SELECT seq FROM webhook_logs WHERE seq < ?1 ORDER BY seq LIMIT ?2)",
@@ -82,15 +82,17 @@ impl Store {
             .await
     }
 
-    async fn in_steps(
+    /// Repeats a step, a transaction each, until one removes less than it may.
+    pub(super) async fn in_steps(
         &self,
-        step: impl Fn(&crate::store::Tx<'_>) -> Result<usize> + Copy + Send + 'static,
+        rows_at_once: usize,
+        step: impl Fn(&Tx<'_>) -> Result<usize> + Clone + Send + 'static,
     ) -> Result<usize> {
         let mut rows = 0;
         loop {
-            let done = self.db.write(step).await?;
+            let done = self.db.write(step.clone()).await?;
             rows += done;
-            if done < ROWS_AT_ONCE {
+            if done < rows_at_once {
                 return Ok(rows);
             }
         }

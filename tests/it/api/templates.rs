@@ -84,6 +84,22 @@ async fn the_file_of_a_template_is_not_deleted_before_the_template_lets_it_go() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_whose_file_is_not_here_any_more_is_not_sent() {
+    let gateway = tenant().await;
+    let id = uploaded(&gateway, &png(300)).await;
+    write(&gateway, "POST", "/v1/templates", json!({ "name": "offer", "mediaId": id })).await;
+    // As when it was removed from the folder of files, and the row after it.
+    let database = rusqlite::Connection::open(database()).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    assert_eq!(database.execute("DELETE FROM media WHERE id = ?1", [&id]).unwrap(), 1);
+
+    let ask = json!({ "to": text(&gateway.info["contactPhone"]), "template": "offer" });
+    let (status, refused) = write(&gateway, "POST", &gateway.device("/messages/template"), ask).await;
+
+    assert_eq!((status, &refused["error"]["code"]), (404, &json!("NOT_FOUND")), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_template_cannot_show_is_refused_and_leaves_no_file() {
     let gateway = tenant().await;
     let id = uploaded(&gateway, &png(300)).await;

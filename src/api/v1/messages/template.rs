@@ -7,6 +7,7 @@ use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
 use crate::api::v1::account::missing::{POST_FILES, missing};
+use crate::api::v1::media::{here, no_media};
 use crate::api::v1::templates::NAME_CHARS_MAX;
 use crate::domain::allowance::SendKind;
 use crate::domain::media::CAPTION_CHARS_MAX;
@@ -70,8 +71,12 @@ pub(in crate::api) async fn send(
         return Ok(Json(receipt));
     }
     let template = api.store.template(&device.tenant.id, &name).await.map_err(no_template)?;
-    if chat.is_newsletter() && template.media.is_some() {
-        return Err(missing(&POST_FILES));
+    if let Some(media) = &template.media {
+        if chat.is_newsletter() {
+            return Err(missing(&POST_FILES));
+        }
+        let row = api.store.media(&device.tenant.id, &media.id).await.map_err(no_media)?;
+        here(&api, &device.tenant.id, row).await?;
     }
     let (window, content) = filled(template, &variables)?;
     accept_as(&api, &device, window, &asked, Outgoing { chat, content, idempotency_key }).await
