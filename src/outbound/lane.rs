@@ -87,7 +87,15 @@ impl Lane {
                                 look_at = look_at.min(looked_at + LOOK_EVERY);
                             }
                             due_at = turn.next_at.or(due_at);
-                            allowance = turn.allowance.unwrap_or(allowance);
+                            if let Some(now) = turn.allowance.filter(|now| *now != allowance) {
+                                allowance = now;
+                                // Who was told a time meanwhile was told it by other limits, and asks again.
+                                for one in &mut ended {
+                                    if let Ended::Waits { until, .. } = one {
+                                        *until = 0;
+                                    }
+                                }
+                            }
                             for row in hand.take(turn.claimed) {
                                 match self.charged(row, &allowance, &mut hand, &mut ended) {
                                     Some(row) => sending.push(self.send(row)),
