@@ -4,6 +4,7 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::egress::Egress;
+use crate::limits::Limits;
 use crate::media::{KeepError, Media};
 use crate::plugins::{self, EngineError, Plugins};
 use crate::store::{Keep, OpenError, Store, Topic};
@@ -58,6 +59,11 @@ pub struct App {
 
 impl App {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_at(settings, Clock::system()).await
+    }
+
+    /// As [`App::start`], by another clock than the system's.
+    pub async fn start_at(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         // Fails when it is installed already, by another gateway of this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(settings.listen)
@@ -65,7 +71,7 @@ impl App {
             .map_err(|source| StartError::Listen { address: settings.listen, source })?;
         let address = listener.local_addr().unwrap_or(settings.listen);
         let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
-        let clock = Clock::system();
+        let limits = Arc::new(Limits::new(settings.limits, clock.clone()));
         let store = Store::open(&settings.store, &settings.master_key, clock, metrics.clone())?;
         let egress = Egress::new(settings.egress).map_err(|error| StartError::Tls(error.to_string()))?;
         let media = Media::open(store.clone(), settings.media, metrics.clone()).await?;
@@ -92,6 +98,7 @@ impl App {
             media.clone(),
             metrics.clone(),
             supervisor.clone(),
+            limits.clone(),
             settings.api,
         );
         api.count().await?;
@@ -113,7 +120,7 @@ impl App {
             }),
             supervisor.keep("outbound", {
                 let (store, directory, metrics) = (store.clone(), directory.clone(), metrics.clone());
-                move |stop| outbound::run(store.clone(), directory.clone(), metrics.clone(), stop)
+                move |stop| outbound::run(store.clone(), directory.clone(), limits.clone(), metrics.clone(), stop)
             }),
             supervisor.keep("media downloads", {
                 let (store, directory, media, metrics) =

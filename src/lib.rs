@@ -1,8 +1,8 @@
 //! Rijan: a multi-tenant WhatsApp gateway. This is the map; each module's head says what it promises.
 //!
-//! `domain` knows nobody; `store` keeps, `media` its files; `whatsapp` speaks to WhatsApp; `inbound`, `outbound` and `webhooks` move rows;
-//! `tenants` makes what files declare so; `api` is the front; `app` alone knows them all. Who may use whom is in
-//! docs/architecture.md, and a test holds it.
+//! `domain` knows nobody; `limits` counts what is done how often; `store` keeps, `media` its files; `whatsapp` speaks to
+//! WhatsApp; `inbound`, `outbound` and `webhooks` move rows; `tenants` makes what files declare so; `api` is the front;
+//! `app` alone knows them all. Who may use whom is in docs/architecture.md, and a test holds it.
 
 pub mod api;
 pub mod app;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod domain;
 pub mod egress;
 pub mod inbound;
+pub mod limits;
 pub mod media;
 pub mod outbound;
 pub mod plugins;

@@ -3,10 +3,11 @@
 
 use super::error::ApiError;
 use super::extract::{Path, Query};
-use super::{Api, keys, limits, request};
+use super::{Api, keys, request};
 use crate::domain::allowance::Allowance;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeliveryId, DeviceId, KeyId, TenantId, WebhookId};
+use crate::limits::Key;
 use crate::plugins::PluginsError;
 use crate::plugins::manifest::PluginName;
 use crate::store::{
@@ -93,7 +94,7 @@ impl<S: Scope> Tenant<S> {
             return Err(refused(api, Some(owner.tenant), "tenant.auth.failed", user_agent, why).await);
         }
         let now = api.store.clock().now_ms();
-        api.limits.charge_own(limits::Key::Tenant(owner.tenant.clone()), &owner.limits)?;
+        api.limits.charge_own(&Key::Tenant(owner.tenant.clone()), &owner.limits)?;
         note_use(api, &owner, now);
         if !owner.scopes.iter().any(|own| S::ENOUGH.contains(&own.as_str())) {
             return Err(ApiError::MissingScope(S::NAME));
@@ -394,7 +395,7 @@ async fn refused(
     user_agent: Option<String>,
     why: ApiError,
 ) -> ApiError {
-    if let Err(limited) = api.limits.charge(limits::Key::FailedAuth(request::client_address())) {
+    if let Err(limited) = api.limits.charge(&Key::FailedAuth(request::client_address())) {
         return limited;
     }
     let entry = AuditEntry {
@@ -452,7 +453,7 @@ impl FromRequestParts<Api> for Admin {
         let user_agent = user_agent(&parts.headers);
         let Some(given) = parts.headers.get("x-master-key") else { return Err(ApiError::InvalidMasterKey) };
         // A guess past the limit is not even compared: it could not be told from a right one otherwise.
-        api.limits.check(&limits::Key::FailedAuth(request::client_address()))?;
+        api.limits.check(&Key::FailedAuth(request::client_address()))?;
         if given.to_str().is_ok_and(|password| api_key::is_master(password, &api.settings.master_key)) {
             return Ok(Self { user_agent });
         }
@@ -467,7 +468,7 @@ impl FromRequestParts<Api> for Anybody {
     type Rejection = ApiError;
 
     async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        api.limits.charge(limits::Key::Public(request::client_address()))?;
+        api.limits.charge(&Key::Public(request::client_address()))?;
         Ok(Self)
     }
 }

@@ -1,8 +1,8 @@
 //! The one error table: what went wrong, its public code, its HTTP status. Each code has a page under docs/errors/.
 
-use super::limits::Standing;
 use super::request::request_id;
 use crate::domain::media::Mismatch;
+use crate::limits::Standing;
 use crate::media::KeepError;
 use crate::outbound::accept::AcceptError;
 use crate::plugins::{self, NotAPlugin, PluginsError};

@@ -22,13 +22,13 @@ mod serve;
 mod streams;
 mod v1;
 
-pub use limits::{Limit, LimitSettings};
 pub use router::{document, router};
 pub use serve::{ServeSettings, serve};
 pub use streams::StreamSettings;
 
 use crate::domain::secret::Secret;
 use crate::egress::Egress;
+use crate::limits::Limits;
 use crate::media::Media;
 use crate::plugins::Plugins;
 use crate::store::StoreError;
@@ -40,7 +40,7 @@ use crate::tenants::Tenants;
 use crate::whatsapp::Directory;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
-use limits::Limits;
+use limits::RequestLimits;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +59,7 @@ pub struct Api {
     pub media: Media,
     pub metrics: Arc<Metrics>,
     pub settings: Arc<ApiSettings>,
-    limits: Arc<Limits>,
+    limits: RequestLimits,
     /// Places for components that are brought.
     uploads: Arc<Semaphore>,
     /// Places for bodies that are larger than others and held in memory.
@@ -86,7 +86,6 @@ pub struct ApiSettings {
     pub metrics_token: Option<Secret>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    pub limits: LimitSettings,
     pub streams: StreamSettings,
     pub uploads: UploadSettings,
     /// How long what is done is remembered.
@@ -125,9 +124,10 @@ impl Api {
         media: Media,
         metrics: Arc<Metrics>,
         supervisor: Supervisor,
+        limits: Arc<Limits>,
         settings: ApiSettings,
     ) -> Self {
-        let limits = Arc::new(Limits::new(settings.limits.clone(), store.clock().clone()));
+        let limits = RequestLimits::new(limits);
         let settings = Arc::new(settings);
         let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
         let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES_AT_ONCE_MAX));

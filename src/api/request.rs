@@ -4,8 +4,8 @@
 use super::Api;
 use super::error::ApiError;
 use super::fields;
-use super::limits::Standing;
 use super::serve::Peer;
+use crate::limits::Standing;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;

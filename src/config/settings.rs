@@ -1,11 +1,12 @@
 //! What the settings mean: one typed value per area, in the types that the modules take.
 
 use super::tree::Tree;
-use crate::api::{ApiSettings, Limit, LimitSettings, ServeSettings, StreamSettings, UploadSettings};
+use crate::api::{ApiSettings, ServeSettings, StreamSettings, UploadSettings};
 use crate::domain::allowance::SendKind;
 use crate::domain::correction::ConfigErrors;
 use crate::domain::secret::Secret;
 use crate::egress::{AllowEntry, AllowList, EgressSettings};
+use crate::limits::{Limit, LimitSettings};
 use crate::media::MediaSettings;
 use crate::plugins::{COMPONENT_BYTES_MAX, EngineSettings};
 use crate::store::{Keep, StoreSettings};
@@ -27,6 +28,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub master_key: Secret,
     pub api: ApiSettings,
+    pub limits: LimitSettings,
     pub serve: ServeSettings,
     pub store: StoreSettings,
     pub log: LogSettings,
@@ -64,7 +66,6 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             }),
             metrics_token: metrics_token(t),
             trusted_proxies: t.parsed_list("server.trusted_proxies", network),
-            limits: limits(t),
             streams: StreamSettings {
                 per_tenant: whole_or_off(t, "limits.streams", 1..=10_000),
                 ping: t.seconds("server.ws_ping_s", 0.1..=300.0),
@@ -81,6 +82,7 @@ pub(super) fn read(mut tree: Tree) -> Result<Settings, ConfigErrors> {
             },
             reports: None,
         },
+        limits: limits(t),
         serve: ServeSettings {
             connections_max: size(t, "server.connections_max", 1..=1_000_000),
             header_read_timeout: t.seconds("server.header_read_timeout_s", 1.0..=300.0),
@@ -393,13 +395,13 @@ mod tests {
         assert_eq!(settings.store.instance_id.as_deref(), Some("true"));
         assert_eq!(settings.whatsapp.version, (2, 3000, 5));
         assert!(!settings.api.queue_while_offline && settings.whatsapp.protocol_tap);
-        assert_eq!(settings.api.limits.tenant, None);
-        assert_eq!(settings.api.limits.sent.get(&SendKind::Poll), None);
+        assert_eq!(settings.limits.tenant, None);
+        assert_eq!(settings.limits.sent.get(&SendKind::Poll), None);
     }
 
     #[test]
     fn every_kind_of_send_has_a_window_of_its_own() {
-        let limits = load(&environment(&[KEY])).expect("loads").api.limits;
+        let limits = load(&environment(&[KEY])).expect("loads").limits;
 
         let windows: Vec<u32> = limits.sent.values().map(|limit| limit.max).collect();
 

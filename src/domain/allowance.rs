@@ -50,6 +50,11 @@ impl SendKind {
             Self::Status => "status_per_minute",
         }
     }
+
+    /// What is said of a message that waits until there is room.
+    pub fn waits(self) -> String {
+        format!("waits for room in the device's window {}", self.key())
+    }
 }
 
 /// What is left out is as the gateway's configuration says. What is per minute is of one device.

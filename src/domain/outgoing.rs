@@ -1,5 +1,6 @@
 //! A message on its way out: what it carries and the states it passes.
 
+use crate::domain::allowance::SendKind;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::MediaId;
 use crate::domain::interactive::Interactive;
@@ -173,6 +174,21 @@ impl Content {
             Self::Edit { .. } => "edit",
             Self::Delete { .. } => "delete",
             Self::ReadReceipt { .. } => "read_receipt",
+        }
+    }
+
+    /// The window of the device that it is charged to, whoever sends it; nothing for what is never charged.
+    pub fn send_kind(&self) -> Option<SendKind> {
+        match self {
+            Self::Text { .. } | Self::Interactive(_) | Self::Edit { .. } | Self::Delete { .. } => Some(SendKind::Text),
+            Self::Media(_) => Some(SendKind::Media),
+            Self::Location { .. } => Some(SendKind::Location),
+            Self::Contacts { .. } => Some(SendKind::Contact),
+            Self::Reaction { .. } => Some(SendKind::Reaction),
+            Self::Poll(_) => Some(SendKind::Poll),
+            Self::Forward { .. } => Some(SendKind::Forward),
+            Self::Status(_) => Some(SendKind::Status),
+            Self::ReadReceipt { .. } => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::lane::{Lane, SWEEP_EVERY};
 use crate::domain::ids::DeviceId;
+use crate::limits::Limits;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::{Connected, Directory};
@@ -11,7 +12,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Runs until `stop`; sends in flight are waited for.
-pub async fn run(store: Store, directory: Directory, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub async fn run(
+    store: Store,
+    directory: Directory,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let mut changes = directory.changes();
     let mut lanes: HashMap<DeviceId, (Connected, JoinHandle<()>)> = HashMap::new();
     while !stop.is_cancelled() {
@@ -24,7 +31,8 @@ pub async fn run(store: Store, directory: Directory, metrics: Arc<Metrics>, stop
                 continue;
             }
             let (id, served) = (device.device.clone(), device.clone());
-            let lane = Lane { store: store.clone(), metrics: metrics.clone(), device, stop: stop.clone() };
+            let (limits, metrics) = (limits.clone(), metrics.clone());
+            let lane = Lane { store: store.clone(), limits, metrics, device, stop: stop.clone() };
             lanes.insert(id, (served, tokio::spawn(lane.run(directory.clone()))));
         }
         tokio::select! {

@@ -54,9 +54,19 @@ impl Hand {
         if goes_on && let Some(next) = self.behind.get_mut(chat).and_then(VecDeque::pop_front) {
             return Next::Send(Box::new(next));
         }
+        Next::Free { put_back: self.free(chat) }
+    }
+
+    /// A message that was to be sent now waits instead, and so does what is behind it: that is put back.
+    pub(super) fn waits(&mut self, chat: &ChatId) -> Vec<OutboxRow> {
+        self.rows = self.rows.saturating_sub(1);
+        self.free(chat)
+    }
+
+    fn free(&mut self, chat: &ChatId) -> Vec<OutboxRow> {
         let behind = self.behind.remove(chat).unwrap_or_default();
         self.rows = self.rows.saturating_sub(u32::try_from(behind.len()).unwrap_or(u32::MAX));
-        Next::Free { put_back: behind.into() }
+        behind.into()
     }
 }
 
@@ -83,6 +93,7 @@ mod tests {
             status: Status::Sending,
             attempts: 1,
             last_error: None,
+            next_at: 0,
             created_at: 0,
             updated_at: 0,
             sent_at: None,
@@ -90,6 +101,7 @@ mod tests {
             read_at: None,
             edited_at: None,
             deleted_at: None,
+            is_paced: false,
         }
     }
 
@@ -116,6 +128,17 @@ mod tests {
         let last = hand.ended(&now[0].chat, &Step::Sent, true);
         assert!(matches!(&last, Next::Free { put_back } if put_back.is_empty()), "{last:?}");
         assert_eq!(hand.room(), IN_HAND_MAX - 1);
+    }
+
+    #[test]
+    fn what_waits_frees_its_chat_and_leaves_the_others() {
+        let mut hand = Hand::default();
+        let now = hand.take(vec![row(ANI, "A1"), row(ANI, "A2"), row(ANI, "A3"), row(BUDI, "B1")]);
+
+        assert_eq!(wa_ids(&hand.waits(&now[0].chat)), ["A2", "A3"]);
+
+        assert_eq!(hand.room(), IN_HAND_MAX - 1);
+        assert_eq!(wa_ids(&hand.take(vec![row(ANI, "A1"), row(BUDI, "B2")])), ["A1"]);
     }
 
     #[test]

@@ -4,9 +4,14 @@
 //! settled by what WhatsApp's server said. One turn of the store does both, for all that ended meanwhile. After a crash or a
 //! lost connection, what was in hand is claimed again and sent again with the same id, which the server and the phone drop
 //! if they had it.
+//!
+//! A message that no request brought is charged to its device's window when it is to be sent. Where there is no room it is put
+//! back until there is, and its chat waits behind it.
 
 use super::hand::{Hand, Next};
+use crate::domain::allowance::Allowance;
 use crate::domain::outgoing::{Content, Outcome, SEND_ATTEMPTS_MAX, Step, next_step};
+use crate::limits::Limits;
 use crate::store::{Ended, OutboxRow, Quotable, Said, Store, StoreError, Turn};
 use crate::telemetry::metrics::Metrics;
 use crate::whatsapp::{Along, Connected, Directory};
@@ -27,6 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) struct Lane {
     pub(super) store: Store,
+    pub(super) limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) device: Connected,
     pub(super) stop: CancellationToken,
@@ -54,6 +60,8 @@ impl Lane {
         let mut turn: Option<BoxFuture<'_, Result<Turn, StoreError>>> = None;
         let (mut looked_at, mut look_at, mut due_at) = (Instant::now(), Instant::now(), None);
         let mut paused_until = Instant::now();
+        // What the tenant's file allows, as of the last look.
+        let mut allowance = Allowance::default();
         loop {
             let going_on = !self.stop.is_cancelled() && directory.is_connected(&self.device);
             if !going_on && sending.is_empty() && ended.is_empty() && turn.is_none() {
@@ -63,7 +71,7 @@ impl Lane {
             let room = if going_on && look_at <= now { hand.room() } else { 0 };
             if turn.is_none() && paused_until <= now && (room > 0 || !ended.is_empty()) {
                 writing = std::mem::take(&mut ended);
-                turn = Some(Box::pin(self.store.turn_outbox(&self.device.lease, writing.clone(), room)));
+                turn = Some(Box::pin(self.store.turn_outbox(&self.device.lease, writing.clone(), room, allowance)));
                 if room > 0 {
                     (looked_at, look_at) = (now, now + SWEEP_EVERY);
                 }
@@ -79,7 +87,21 @@ impl Lane {
                                 look_at = look_at.min(looked_at + LOOK_EVERY);
                             }
                             due_at = turn.next_at.or(due_at);
-                            sending.extend(hand.take(turn.claimed).into_iter().map(|row| self.send(row)));
+                            if let Some(now) = turn.allowance.filter(|now| *now != allowance) {
+                                allowance = now;
+                                // Who was told a time meanwhile was told it by other limits, and asks again.
+                                for one in &mut ended {
+                                    if let Ended::Waits { until, .. } = one {
+                                        *until = 0;
+                                    }
+                                }
+                            }
+                            for row in hand.take(turn.claimed) {
+                                match self.charged(row, &allowance, &mut hand, &mut ended) {
+                                    Some(row) => sending.push(self.send(row)),
+                                    None => look_at = Instant::now(),
+                                }
+                            }
                         }
                         Ok(turn) => {
                             writing.clear();
@@ -100,7 +122,10 @@ impl Lane {
                 }
                 Some(Tried { row, step }) = sending.next(), if !sending.is_empty() => {
                     match hand.ended(&row.chat, &step, going_on) {
-                        Next::Send(next) => sending.push(self.send(*next)),
+                        Next::Send(next) => match self.charged(*next, &allowance, &mut hand, &mut ended) {
+                            Some(row) => sending.push(self.send(row)),
+                            None => look_at = Instant::now(),
+                        },
                         Next::Free { put_back: rows } => {
                             ended.extend(rows.into_iter().map(put_back));
                             look_at = Instant::now();
@@ -144,6 +169,23 @@ impl Lane {
             Some(at) => self.store.clock().sleep_until(at).await,
             None => pending().await,
         }
+    }
+
+    /// The message, to be sent now; or nothing: there is no room for it in its window, and it is put back with what is behind
+    /// it in its chat.
+    fn charged(
+        &self,
+        row: OutboxRow,
+        allowance: &Allowance,
+        hand: &mut Hand,
+        ended: &mut Vec<Ended>,
+    ) -> Option<OutboxRow> {
+        let Some(window) = row.content.send_kind().filter(|_| row.is_paced) else { return Some(row) };
+        let Err(until) = self.limits.hand_over(window, &row.device, &row.id, allowance) else { return Some(row) };
+        tracing::debug!(device = %row.device, message = %row.id, window = window.key(), until, "a message waits for its window");
+        ended.extend(hand.waits(&row.chat).into_iter().map(put_back));
+        ended.push(Ended::Waits { id: row.id, attempt: row.attempts, until, window });
+        None
     }
 
     async fn send(&self, row: OutboxRow) -> Tried {

@@ -64,7 +64,10 @@ pub struct OutboxRow {
     pub content: Content,
     pub status: Status,
     pub attempts: u32,
+    /// Why the last try failed, or what a message that was not tried waits for.
     pub last_error: Option<String>,
+    /// It is not sent before, while it is queued.
+    pub next_at: UnixMs,
     pub created_at: UnixMs,
     pub updated_at: UnixMs,
     pub sent_at: Option<UnixMs>,
@@ -73,6 +76,8 @@ pub struct OutboxRow {
     /// When WhatsApp's server acknowledged the last edit, and the deletion for everyone.
     pub edited_at: Option<UnixMs>,
     pub deleted_at: Option<UnixMs>,
+    /// No request brought it: it is charged to its window when it goes out, and may wait for room in it.
+    pub is_paced: bool,
 }
 
 /// What a receipt said of messages we sent.
@@ -86,7 +91,7 @@ pub struct ReceiptNews {
 }
 
 pub(super) const COLUMNS: &str = "seq, id, tenant_id, device_id, chat, wa_id, content, status, attempts, last_error, created_at, \
-                       updated_at, sent_at, delivered_at, read_at, edited_at, deleted_at";
+                       updated_at, sent_at, delivered_at, read_at, edited_at, deleted_at, next_at, origin <> 'api'";
 
 const BY_EITHER_ID: &str = "WHERE tenant_id = ?1 AND device_id = ?2 AND (id = ?3 OR (device_id = ?2 AND wa_id = ?3))";
 
@@ -443,12 +448,15 @@ pub(super) fn read(row: &Row<'_>) -> Result<OutboxRow> {
         read_at: row.get(14)?,
         edited_at: row.get(15)?,
         deleted_at: row.get(16)?,
+        next_at: row.get(17)?,
+        is_paced: row.get(18)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::allowance::Allowance;
     use crate::domain::outgoing::Step;
     use crate::domain::status_post::StatusPost;
     use crate::store::Ended;
@@ -464,14 +472,14 @@ mod tests {
         /// Taken, and tried once, which came to this.
         async fn tried(&self, wa_id: &str, content: Content, step: Step) -> MessageId {
             let id = self.accepted(CHAT, wa_id, content).await;
-            self.store.turn_outbox(&self.lease, Vec::new(), 10).await.expect("claimed");
+            self.store.turn_outbox(&self.lease, Vec::new(), 10, Allowance::default()).await.expect("claimed");
             self.settled(&id, step).await;
             id
         }
 
         async fn settled(&self, id: &MessageId, step: Step) {
             let settled = Ended::Settled { id: id.clone(), attempt: 1, step, random: 0.5 };
-            self.store.turn_outbox(&self.lease, vec![settled], 0).await.expect("settled");
+            self.store.turn_outbox(&self.lease, vec![settled], 0, Allowance::default()).await.expect("settled");
         }
 
         async fn delivered(&self, wa_id: &str) {
@@ -520,7 +528,7 @@ mod tests {
         let audience = Audience { people: vec![ChatId::parse(CHAT).expect("a chat")], named: true };
         let post = StatusPost { shown: Box::new(text("hi")), background: None, font: None, audience };
         let id = world.accepted_in(ChatId::status(), "3EB0AA", Content::Status(post.clone())).await;
-        world.store.turn_outbox(&world.lease, Vec::new(), 10).await.expect("claimed");
+        world.store.turn_outbox(&world.lease, Vec::new(), 10, Allowance::default()).await.expect("claimed");
         world.settled(&id, Step::Sent).await;
 
         for (by, at) in [("1@lid", 5_000), ("2@lid", 6_000), ("1@lid", 7_000)] {

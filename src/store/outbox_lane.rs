@@ -2,7 +2,8 @@
 
 use super::device_locks::Lease;
 use super::outbox::{ACTIVE, COLUMNS, OutboxRow, append_change, read, went_out};
-use super::{Result, Store, StoreError, Tx, events};
+use super::{Result, Store, StoreError, Tx, events, tenants};
+use crate::domain::allowance::{Allowance, SendKind};
 use crate::domain::backoff::Backoff;
 use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
@@ -32,6 +33,8 @@ pub enum Ended {
     },
     /// It was not tried, and the attempt does not count.
     PutBack { id: MessageId, attempt: u32 },
+    /// It was not tried, and the attempt does not count: the window of its kind is full until then.
+    Waits { id: MessageId, attempt: u32, until: UnixMs, window: SendKind },
 }
 
 /// What a turn came to.
@@ -43,10 +46,13 @@ pub struct Turn {
     pub more: bool,
     /// When the next message that waits for its time becomes due.
     pub next_at: Option<UnixMs>,
+    /// What the tenant's file says of its limits now; absent when nothing was to be taken.
+    pub allowance: Option<Allowance>,
 }
 
 impl Store {
-    /// Puts back what an earlier life of this device's lane had in hand.
+    /// Puts back what an earlier life of this device's lane had in hand, and lets what waits for its window ask again: an earlier
+    /// life of the gateway may have told it to.
     pub async fn requeue_claimed(&self, lease: &Lease) -> Result<u64> {
         let (lease, now) = (lease.clone(), self.clock.now_ms());
         self.db
@@ -58,14 +64,16 @@ impl Store {
                          WHERE device_id = ?1 AND status = 'sending' AND {ACTIVE}"
                     ))?
                     .execute(params![lease.device.as_str(), now])?;
+                ask_again(tx, &lease.device, now)?;
                 Ok(back as u64)
             })
             .await
     }
 
     /// Records how tries ended, with the events that follow, and takes up to `room` due messages in hand, oldest first. Of
-    /// a chat, only what no earlier message holds back.
-    pub async fn turn_outbox(&self, lease: &Lease, ended: Vec<Ended>, room: u32) -> Result<Turn> {
+    /// a chat, only what no earlier message holds back. `known` is what was known of the tenant's limits until now: when they
+    /// are others, what waits for its window is due.
+    pub async fn turn_outbox(&self, lease: &Lease, ended: Vec<Ended>, room: u32, known: Allowance) -> Result<Turn> {
         let (lease, now) = (lease.clone(), self.clock.now_ms());
         self.db
             .write(move |tx| {
@@ -76,17 +84,25 @@ impl Store {
                             settle(tx, &lease.device, (id, *attempt), step, *random, now)?;
                         }
                         Ended::PutBack { id, attempt } => put_back(tx, &lease.device, (id, *attempt), now)?,
+                        Ended::Waits { id, attempt, until, window } => {
+                            wait(tx, &lease.device, (id, *attempt), (*until, *window), now)?;
+                        }
                     }
                 }
                 if room == 0 {
                     return Ok(Turn::default());
+                }
+                let allowance = allowance(tx, &lease.device)?;
+                if allowance != known {
+                    ask_again(tx, &lease.device, now)?;
                 }
                 let (due, more) = due(tx, &lease.device, now, room)?;
                 let mut claimed = Vec::with_capacity(due.len());
                 for seq in due {
                     claimed.extend(claim(tx, seq, now)?);
                 }
-                Ok(Turn { claimed, more, next_at: next_at(tx, &lease.device, now)? })
+                let next_at = next_at(tx, &lease.device, now)?;
+                Ok(Turn { claimed, more, next_at, allowance: Some(allowance) })
             })
             .await
     }
@@ -150,6 +166,46 @@ fn put_back(tx: &Tx<'_>, device: &DeviceId, (id, attempt): (&MessageId, u32), no
                WHERE device_id = ?1 AND id = ?2 AND status = 'sending' AND attempts = ?4";
     tx.prepare_cached(sql)?.execute(params![device.as_str(), id.as_str(), now, attempt])?;
     Ok(())
+}
+
+fn wait(
+    tx: &Tx<'_>,
+    device: &DeviceId,
+    (id, attempt): (&MessageId, u32),
+    (until, window): (UnixMs, SendKind),
+    now: UnixMs,
+) -> Result<()> {
+    let sql = "UPDATE messages_outbox SET status = 'queued', attempts = attempts - 1, updated_at = ?3, next_at = ?5, \
+               last_error = ?6 WHERE device_id = ?1 AND id = ?2 AND status = 'sending' AND attempts = ?4";
+    tx.prepare_cached(sql)?.execute(params![device.as_str(), id.as_str(), now, attempt, until, window.waits()])?;
+    Ok(())
+}
+
+/// What waits for room in a window may ask for it now: the limit is another one, or the window was emptied. It is known by a
+/// reason to wait though it was never tried; one that was tried before asks at its time.
+pub(super) fn ask_again(tx: &Tx<'_>, device: &DeviceId, now: UnixMs) -> Result<()> {
+    let asking = tx
+        .prepare_cached(&format!(
+            "UPDATE messages_outbox INDEXED BY messages_outbox_lane SET next_at = ?2 WHERE device_id = ?1 \
+             AND status = 'queued' AND next_at > ?2 AND attempts = 0 AND last_error IS NOT NULL AND {ACTIVE}"
+        ))?
+        .execute(params![device.as_str(), now])?;
+    if asking > 0 {
+        tx.wake_outbox(device);
+    }
+    Ok(())
+}
+
+fn allowance(conn: &Connection, device: &DeviceId) -> Result<Allowance> {
+    let sql = "SELECT t.limits FROM devices AS d JOIN tenants AS t ON t.id = d.tenant_id WHERE d.id = ?1";
+    let limits = conn.prepare_cached(sql)?.query_row([device.as_str()], |row| row.get(0)).optional()?;
+    match tenants::limits(limits.flatten()) {
+        Err(StoreError::Corrupt { .. }) => {
+            tracing::error!(%device, "the limits of the device's tenant do not read; the gateway's own hold");
+            Ok(Allowance::default())
+        }
+        read => read,
+    }
 }
 
 /// At most `room` rows that may be sent now, and whether there may be more than were looked at.
@@ -236,6 +292,7 @@ fn settle(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::allowance::Allowed;
     use crate::domain::outgoing::Content;
     use crate::store::world::World;
 
@@ -250,7 +307,7 @@ mod tests {
         }
 
         async fn turn(&self, ended: Vec<Ended>, room: u32) -> (Vec<String>, Turn) {
-            let turn = self.store.turn_outbox(&self.lease, ended, room).await.expect("a turn");
+            let turn = self.store.turn_outbox(&self.lease, ended, room, Allowance::default()).await.expect("a turn");
             (turn.claimed.iter().map(|row| row.wa_id.clone()).collect(), turn)
         }
     }
@@ -307,6 +364,64 @@ mod tests {
         assert!(next_at > world.store.clock().now_ms(), "a time that is over would be asked for again and again");
         world.store.clock().set(next_at);
         assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+    }
+
+    fn waits(id: &MessageId, attempt: u32, until: UnixMs) -> Ended {
+        Ended::Waits { id: id.clone(), attempt, until, window: SendKind::Text }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_window_costs_no_attempt_and_holds_back_its_chat_alone() {
+        let world = World::new().await;
+        let first = world.text(ANI, "3EB0A1").await;
+        world.text(ANI, "3EB0A2").await;
+        assert_eq!(world.turn(Vec::new(), 1).await.0, ["3EB0A1"]);
+        world.text(BUDI, "3EB0B1").await;
+        let until = world.store.clock().now_ms() + 60_000;
+
+        let (claimed, turn) = world.turn(vec![waits(&first, 1, until)], 8).await;
+
+        assert_eq!((claimed, turn.next_at), (vec!["3EB0B1".to_owned()], Some(until)));
+        let row = world.store.outgoing(&world.tenant, &world.lease.device, "3EB0A1").await.expect("a row");
+        assert_eq!((row.status, row.attempts, row.next_at), (Status::Queued, 0, until));
+        assert_eq!(row.last_error.as_deref(), Some("waits for room in the device's window text_per_minute"));
+        world.store.clock().set(until);
+        assert_eq!(world.turn(Vec::new(), 8).await.0, ["3EB0A1", "3EB0A2"]);
+    }
+
+    #[tokio::test]
+    async fn another_limit_or_another_life_lets_what_waits_ask_again_and_no_retry_come_sooner() {
+        let world = World::new().await;
+        let (waiting, retried) = (world.text(ANI, "3EB0A1").await, world.text(BUDI, "3EB0B1").await);
+        world.turn(Vec::new(), 8).await;
+        let until = world.store.clock().now_ms() + 600_000;
+        let (claimed, _) = world.turn(vec![waits(&waiting, 1, until), settled(&retried, lost())], 8).await;
+        assert!(claimed.is_empty(), "{claimed:?}");
+
+        let limits = "UPDATE tenants SET limits = '{\"text_per_minute\":{\"max\":7}}'";
+        world.store.db.write(move |tx| Ok(tx.execute(limits, [])?)).await.expect("another limit");
+        let (claimed, turn) = world.turn(Vec::new(), 8).await;
+
+        assert_eq!(claimed, ["3EB0A1"]);
+        let allowance = turn.allowance.expect("a turn that takes tells it");
+        assert_eq!(allowance.text_per_minute, Some(Allowed::Max(7)));
+        let known =
+            async |ended| world.store.turn_outbox(&world.lease, ended, 8, allowance).await.expect("a turn").claimed;
+        assert!(known(vec![waits(&waiting, 1, until)]).await.is_empty(), "the limits are as they were");
+        world.store.requeue_claimed(&world.lease).await.expect("another life");
+        assert_eq!(known(Vec::new()).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn limits_that_do_not_read_hold_nobody_up() {
+        let world = World::new().await;
+        world.text(ANI, "3EB0A1").await;
+        let damage = world.store.db.write(|tx| Ok(tx.execute("UPDATE tenants SET limits = '{'", [])?));
+        damage.await.expect("damaged");
+
+        let (claimed, turn) = world.turn(Vec::new(), 8).await;
+
+        assert_eq!((claimed, turn.allowance), (vec!["3EB0A1".to_owned()], Some(Allowance::default())));
     }
 
     #[tokio::test]

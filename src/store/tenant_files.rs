@@ -117,6 +117,7 @@ fn write(
     let limits = (tenant.limits != Allowance::default()).then_some(limits);
     let media = serde_json::to_string(&tenant.media).map_err(|_| StoreError::Corrupt { what: "a tenant's media" })?;
     let media = (tenant.media != TenantMedia::default()).then_some(media);
+    let before = tenants::find(tx, &tenant.id)?.map(|row| row.limits);
     let changed = tx.execute(
         "UPDATE tenants SET slug = ?2, managed_by = ?3, name = ?4, status = ?5, limits = ?6, updated_at = ?7, \
          media = ?8 WHERE id = ?1 AND status <> 'deleted'",
@@ -124,6 +125,12 @@ fn write(
     )?;
     if changed == 0 {
         return Err(MOVED);
+    }
+    if before.is_some_and(|before| before != tenant.limits) {
+        for device in tenants::device_ids(tx, &tenant.id)? {
+            // Its lane looks, and sees that they are others.
+            tx.wake_outbox(&device);
+        }
     }
     tx.wake_log(&tenant.id);
     // What a renamed file declares goes on under its new name.

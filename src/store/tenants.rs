@@ -246,7 +246,7 @@ pub(super) fn delete(tx: &Tx<'_>, id: &TenantId, now: UnixMs) -> Result<()> {
     Ok(())
 }
 
-fn device_ids(conn: &Connection, tenant: &TenantId) -> Result<Vec<DeviceId>> {
+pub(super) fn device_ids(conn: &Connection, tenant: &TenantId) -> Result<Vec<DeviceId>> {
     let mut statement = conn.prepare_cached("SELECT id FROM devices WHERE tenant_id = ?1 AND deleted_at IS NULL")?;
     let ids = statement.query_map([tenant.as_str()], |row| row.get::<_, String>(0))?;
     ids.map(|id| DeviceId::parse(&id?).map_err(|_| StoreError::Corrupt { what: "a device row" })).collect()

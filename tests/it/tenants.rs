@@ -383,6 +383,46 @@ async fn a_linked_device_and_a_tenant_go_only_when_that_is_allowed_and_a_renamed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plugin_sends_and_waits_for_its_window_follows_another_limit_at_once() {
+    let world = World::new().await;
+    let (receiver, url) = Receiver::start().await;
+    let answers = |text: String| {
+        let hooks = text.replace("hooks = [\"outbound\"]", "hooks = [\"inbound\"]");
+        hooks.replace("[plugins.grants]", "[plugins.grants]\neffects = [\"reply\"]")
+    };
+    let acme = Acme { more: "limits = { text_per_minute = 1 }", ..Acme::new(&url) };
+    world.write("acme.toml", &answers(acme.text()));
+    let gateway = world.start();
+    receiver.applied(1).await;
+    let key = Key::of(&gateway, "acme").await;
+    let sales = key.device("sales").await;
+    let phones = Phones::of(&world.simulator);
+    key.link(&sales, &phones).await;
+    // Three chats: each that waits is told a time of its own, a minute behind the one before.
+    let people = ["6281100000031", "6281100000032", "6281100000033"];
+    for who in people {
+        phones.post("/accounts", json!({ "phone": who, "name": "Somebody" })).await;
+        let ask = json!({ "to": DEVICE_PHONE, "text": format!("echo {who}") });
+        phones.post(&format!("/accounts/{who}/messages"), ask).await;
+    }
+    let answered = async || {
+        let mut count = 0;
+        for who in people {
+            let inbox = phones.get(&format!("/accounts/{who}/inbox?after=0")).await;
+            count += inbox.as_array().unwrap().iter().filter(|entry| entry["text"] == who).count();
+        }
+        count
+    };
+    until("the first answer", async || (answered().await == 1).then_some(())).await;
+    assert_eq!(key.send(&sales, "hello").await, 429, "the plugin has used the window");
+
+    world.write("acme.toml", &answers(Acme { more: "limits = { text_per_minute = \"off\" }", ..acme }.text()));
+
+    // By the earlier limit the last of them has two minutes to go, which is longer than anything is waited for here.
+    until("the other answers", async || (answered().await == 3).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_file_declares_the_api_leaves_alone_and_its_limits_hold() {
     let world = World::new().await;
     let (receiver, url) = Receiver::start().await;

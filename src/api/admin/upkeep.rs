@@ -7,11 +7,11 @@ use crate::api::envelope::{Answer, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::fields::Fields;
-use crate::api::limits::Charged;
 use crate::api::parameters::Parameters;
 use crate::api::v1::webhooks::dead_letters::{self, DeadLetters, Replay, Replayed, Wanted};
 use crate::domain::device::DEVICES_PER_TENANT_MAX;
 use crate::domain::ids::{DeviceId, TenantId};
+use crate::limits::Charged;
 use crate::store::{LetterChoice, StoreError};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub(in crate::api) struct OfTenant {
 #[utoipa::path(get, path = "/rate-limit/stats", operation_id = "readRateLimits", tag = "Admin",
     responses((status = 200, body = Envelope<RateLimits>)))]
 pub(in crate::api) async fn rate_limits(State(api): State<Api>, _: Admin) -> Answer<RateLimits> {
-    let windows = api.limits.standings();
+    let windows = api.limits.windows().standings();
     let total_keys = windows.len();
     let entries = windows.into_iter().take(WINDOWS_SHOWN_MAX).map(Window::from).collect();
     Ok(enveloped(RateLimits { total_keys, entries }))
@@ -118,9 +118,13 @@ pub(in crate::api) async fn reset_rate_limits(
         devices.extend(api.store.devices(tenant, DEVICES_PER_TENANT_MAX, 0).await?.0.into_iter().map(|row| row.id));
     }
     match (&tenant, &device) {
-        (None, None) => api.limits.reset_all(),
-        _ => api.limits.reset(tenant.as_ref(), &devices),
+        (None, None) => {
+            api.limits.windows().reset_all();
+            devices.extend(api.store.all_devices().await?.into_iter().map(|found| found.device));
+        }
+        _ => api.limits.windows().reset(tenant.as_ref(), &devices),
     }
+    api.store.ask_again(devices).await?;
     let of = tenant.as_ref().map(TenantId::as_str).or(device.as_ref().map(DeviceId::as_str)).unwrap_or("all");
     let mut line = admin.audit("rate_limit.reset", "rate_limit", of);
     line.tenant = tenant;

@@ -5,8 +5,8 @@ use crate::api::caller::{Manages, OwnDevice};
 use crate::api::envelope::{Answer, Envelope, enveloped};
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
-use crate::api::limits::Key;
 use crate::domain::jid::PhoneNumber;
+use crate::limits::Key;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -69,7 +69,7 @@ pub(in crate::api) async fn qr(
     device: OwnDevice<Manages>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    api.limits.charge(Key::Pairing(device.id().clone()))?;
+    api.limits.charge(&Key::Pairing(device.id().clone()))?;
     let qr = api.directory.pairing_qr(&device.tenant.id, device.id(), api.settings.pairing_wait).await?;
     api.store.audit(device.audit("device.qr_requested")).await?;
     let drawn = QrCode::with_error_correction_level(qr.text.as_bytes(), EcLevel::L)
@@ -113,7 +113,7 @@ pub(in crate::api) async fn code(
     let phone = fields.parsed("phone_number", true, phone_number);
     fields.finish()?;
     let Some(phone) = phone else { return Err(ApiError::field("phone_number", "is required")) };
-    api.limits.charge(Key::Pairing(device.id().clone()))?;
+    api.limits.charge(&Key::Pairing(device.id().clone()))?;
     let wait = api.settings.pairing_wait;
     let pairing = api.directory.pairing_code(&device.tenant.id, device.id(), &phone, wait).await?;
     api.store.audit(device.audit("device.pairing_code_requested")).await?;

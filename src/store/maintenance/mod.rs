@@ -9,8 +9,8 @@ pub use figures::{Backlog, Holdings, MessageFigures, Span};
 pub use sweep::{Keep, Swept};
 
 use super::{
-    DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, plugin_kv,
-    plugins, remote_media, tenants,
+    DueDownload, KvUse, PLUGIN_HISTORY_ROWS_MAX, PluginRow, Result, Store, StoreError, TenantRow, media, outbox_lane,
+    plugin_kv, plugins, remote_media, tenants,
 };
 use crate::domain::allowance::{Allowance, Allowed};
 use crate::domain::device::{Desired, Observed};
@@ -333,6 +333,12 @@ impl Store {
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
             })
             .await
+    }
+
+    /// Messages of these devices that wait for room in a window ask for it now: the windows were emptied.
+    pub async fn ask_again(&self, devices: Vec<DeviceId>) -> Result<()> {
+        let now = self.clock.now_ms();
+        self.db.write(move |tx| devices.iter().try_for_each(|device| outbox_lane::ask_again(tx, device, now))).await
     }
 
     /// Every device of an active tenant. One whose row does not read is left out and logged: the others run all the same.

@@ -5,6 +5,7 @@ mod install;
 mod killed;
 mod load;
 mod loops;
+mod paced;
 mod passing;
 mod refusals;
 mod trial;

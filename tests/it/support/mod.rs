@@ -15,7 +15,7 @@ pub use alone::{alone, resident_mib};
 pub use client::{Call, Client};
 pub use files::{form, mp4, png, sha256};
 pub use operations::{Caller, Operations};
-pub use own::{Own, own, own_with};
+pub use own::{Own, own, own_at, own_with};
 pub use receiver::Receiver;
 pub use schemas::{hold_to_its_schema, problems};
 pub use shared::{database, tenant};

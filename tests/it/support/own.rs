@@ -4,6 +4,7 @@
 use super::{Client, Tenant, answer, text, until};
 use rijan::app::{App, StartError};
 use rijan::config::{self, Sources};
+use rijan::domain::clock::Clock;
 use rijan::domain::event::{Event, EventType};
 use rijan::domain::ids::{DeviceId, TenantId};
 use rijan::store::OpenError;
@@ -19,6 +20,7 @@ pub struct Own {
     pub app: App,
     tenant: Tenant,
     flags: Vec<(String, String)>,
+    clock: Clock,
     folder: tempfile::TempDir,
 }
 
@@ -33,8 +35,17 @@ pub async fn own(settings: &[(&str, &str)]) -> Own {
     own_with(settings, |_| {}).await
 }
 
+/// As [`own`], by a clock that the test moves.
+pub async fn own_at(clock: &Clock, settings: &[(&str, &str)]) -> Own {
+    made(settings, clock.clone(), |_| {}).await
+}
+
 /// As [`own`], in a folder that is prepared first; files of tenants lie in `tenants` there.
 pub async fn own_with(settings: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Own {
+    made(settings, Clock::system(), prepare).await
+}
+
+async fn made(settings: &[(&str, &str)], clock: Clock, prepare: impl FnOnce(&Path)) -> Own {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -48,20 +59,21 @@ pub async fn own_with(settings: &[(&str, &str)], prepare: impl FnOnce(&Path)) ->
         ("limits.tenant".to_owned(), "off".to_owned()),
     ];
     flags.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    let app = started(&flags).await.unwrap();
+    let app = started(&flags, &clock).await.unwrap();
     let simulator = settings.iter().find(|(key, _)| *key == "whatsapp.simulator_url").map(|(_, url)| *url);
     let info = json!({ "api": address(&app), "masterKey": MASTER_PASSWORD, "simulator": simulator });
     let mut tenant = Tenant { info, http: Client::new(), _told: None };
     let (_, made) = answer(tenant.admin("POST", "/admin/tenants").json(&json!({ "name": "Shop" }))).await;
     tenant.info["tenantId"] = made["data"]["tenant"]["id"].clone();
     tenant.info["apiKey"] = made["data"]["api_key"].clone();
-    let mut own = Own { app, tenant, flags, folder };
+    let mut own = Own { app, tenant, flags, clock, folder };
     own.tenant.info["deviceId"] = own.new_device().await.into();
     own
 }
 
-async fn started(flags: &[(String, String)]) -> Result<App, StartError> {
-    App::start(config::load(&Sources { flags: flags.to_vec(), ..Sources::default() }).unwrap()).await
+async fn started(flags: &[(String, String)], clock: &Clock) -> Result<App, StartError> {
+    let settings = config::load(&Sources { flags: flags.to_vec(), ..Sources::default() }).unwrap();
+    App::start_at(settings, clock.clone()).await
 }
 
 fn address(app: &App) -> String {
@@ -71,21 +83,31 @@ fn address(app: &App) -> String {
 impl Own {
     /// Stops and starts again, as the same gateway.
     pub async fn restart(self) -> Self {
-        assert!(self.app.stop().await);
-        let (mut tenant, flags, folder) = (self.tenant, self.flags, self.folder);
+        let Self { app, mut tenant, flags, clock, folder } = self;
+        assert!(app.stop().await);
         // The database is free once the last task of the one before has let go of it; in a process of its own, at its end.
-        let app = until("the database to be free", async || match started(&flags).await {
+        let app = until("the database to be free", async || match started(&flags, &clock).await {
             Err(StartError::Store(OpenError::InUse { .. })) => None,
             started => Some(started.unwrap()),
         })
         .await;
         tenant.info["api"] = address(&app).into();
-        Self { app, tenant, flags, folder }
+        Self { app, tenant, flags, clock, folder }
     }
 
     /// From now on this device is the one that is meant.
     pub fn use_device(&mut self, id: &str) {
         self.tenant.info["deviceId"] = id.into();
+    }
+
+    /// Links another device, to this account, whose contact is that one; both are the ones that are meant from now on.
+    pub async fn link_with_contact(&mut self, phone: &str, contact: &str) {
+        for (key, who) in [("devicePhone", phone), ("contactPhone", contact)] {
+            self.phones().post("/accounts", json!({ "phone": who, "name": key })).await;
+            self.tenant.info[key] = who.into();
+        }
+        let device = self.link(phone).await;
+        self.use_device(&device);
     }
 
     /// One more device of the tenant; returns its id.

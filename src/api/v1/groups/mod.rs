@@ -10,9 +10,9 @@ use crate::api::envelope::{Answer, Bare, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::Path;
 use crate::api::fields::Fields;
-use crate::api::limits::Key;
 use crate::domain::group::{PEOPLE_MAX, SUBJECT_CHARS_MAX};
 use crate::domain::jid::{GroupId, PersonId};
+use crate::limits::Key;
 use crate::store::AuditEntry;
 use crate::whatsapp::{Account, Group, MemberResult};
 use axum::Json;
@@ -121,6 +121,6 @@ pub(in crate::api) async fn leave(
 /// WhatsApp refuses it.
 pub(in crate::api::v1) fn changes(api: &Api, device: &OwnDevice<Sends>) -> Result<Account, ApiError> {
     let account = device.account(api)?;
-    api.limits.charge_own(Key::Groups(device.id().clone()), &device.tenant.allowance)?;
+    api.limits.charge_own(&Key::Groups(device.id().clone()), &device.tenant.allowance)?;
     Ok(account)
 }

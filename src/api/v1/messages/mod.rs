@@ -21,10 +21,10 @@ use crate::api::caller::{OwnDevice, Sends};
 use crate::api::envelope::Bare;
 use crate::api::error::ApiError;
 use crate::api::fields::Fields;
-use crate::api::limits::Key;
 use crate::domain::allowance::SendKind;
 use crate::domain::ids::MessageId;
 use crate::domain::jid::ChatId;
+use crate::limits::Key;
 use crate::outbound::accept::{Acceptance, Outgoing, Receipt, Taken};
 use crate::store::{Hints, Named};
 use axum::Json;
@@ -111,7 +111,7 @@ async fn charged(
     taking: impl Future<Output = Result<Taken, ApiError>>,
 ) -> Bare<Receipt> {
     let window = Key::Sent(kind, device.id().clone());
-    api.limits.charge_own(window.clone(), &device.tenant.allowance)?;
+    api.limits.charge_own(&window, &device.tenant.allowance)?;
     let taken = taking.await;
     if !taken.as_ref().is_ok_and(|taken| taken.is_new) {
         api.limits.give_back(&window);

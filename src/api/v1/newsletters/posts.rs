@@ -7,10 +7,10 @@ use crate::api::envelope::{Answer, Done, Envelope, done, enveloped};
 use crate::api::error::ApiError;
 use crate::api::extract::{Path, Query};
 use crate::api::fields::Fields;
-use crate::api::limits::Key;
 use crate::api::v1::limit;
 use crate::domain::allowance::SendKind;
 use crate::domain::outgoing::EMOJI_CHARS_MAX;
+use crate::limits::Key;
 use crate::whatsapp::Post;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub(in crate::api) async fn react(
     let emoji = fields.text("emoji", 0..=EMOJI_CHARS_MAX, true);
     fields.finish()?;
     let account = device.account(&api)?;
-    api.limits.charge_own(Key::Sent(SendKind::Reaction, device.id().clone()), &device.tenant.allowance)?;
+    api.limits.charge_own(&Key::Sent(SendKind::Reaction, device.id().clone()), &device.tenant.allowance)?;
     account.react_in_newsletter(&newsletter, post, &emoji.unwrap_or_default()).await?;
     Ok(done("whatsapp has the reaction"))
 }
