@@ -112,7 +112,7 @@ fn tenants() -> OpenApiRouter<Api> {
 
 /// What is asked of a connected account at once, below /v1.
 fn account() -> OpenApiRouter<Api> {
-    use v1::account::{calls, contacts, missing, presence, privacy, profile, status_mute};
+    use v1::account::{business, calls, contacts, exceptions, missing, presence, privacy, profile, status_mute};
     use v1::chats::{self, change};
     use v1::communities::{self, groups as sub_groups, people};
     use v1::groups::{self, details, invites, members};
@@ -161,6 +161,8 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(presence::subscribe))
         .routes(routes!(presence::unsubscribe))
         .routes(routes!(privacy::read, privacy::set))
+        .routes(routes!(privacy::default_timer))
+        .routes(routes!(exceptions::read, exceptions::set))
         .routes(routes!(privacy::blocked))
         .routes(routes!(privacy::block))
         .routes(routes!(privacy::unblock))
@@ -184,14 +186,13 @@ fn account() -> OpenApiRouter<Api> {
         .routes(routes!(change::star))
         .routes(routes!(change::clear))
         .routes(routes!(change::delete))
+        .routes(routes!(change::disappearing))
         .routes(routes!(chats::history::ask))
         .routes(routes!(chats::labels::put, chats::labels::take))
         .routes(routes!(v1::labels::create, v1::labels::list))
         .routes(routes!(v1::labels::replace, v1::labels::delete))
-        .routes(routes!(missing::default_timer))
-        .routes(routes!(missing::exceptions))
-        .routes(routes!(missing::business_profile))
-        .routes(routes!(missing::catalog))
+        .routes(routes!(business::profile, missing::business_profile))
+        .routes(routes!(business::catalog))
 }
 
 /// Messages with files. Their bodies are bounded where they are read: a file by what the gateway takes, the rest by less.

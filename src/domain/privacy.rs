@@ -1,5 +1,7 @@
-//! The privacy settings of an account: their names here and at WhatsApp, how earlier systems spelled them, and what each
-//! can be.
+//! The privacy settings of an account: their names here and at WhatsApp, how earlier systems spelled them, what each can be,
+//! and whom it excepts.
+
+use super::jid::PersonId;
 
 /// One setting.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,8 +14,11 @@ pub struct Field {
     pub values: &'static [&'static str],
 }
 
-/// Who may see or do something; `contact_blacklist` is contacts but those whom the phone excepts.
-const AUDIENCE: &[&str] = &["all", "contacts", "contact_blacklist", "none"];
+/// Contacts but those whom the setting excepts.
+const CONTACTS_BUT: &str = "contact_blacklist";
+
+/// Who may see or do something.
+const AUDIENCE: &[&str] = &["all", "contacts", CONTACTS_BUT, "none"];
 
 pub static FIELDS: [Field; 9] = [
     Field {
@@ -57,6 +62,34 @@ impl Field {
             .map(|value| Change { field: self, value })
             .ok_or_else(|| format!("must be one of {}", self.values.join(", ")))
     }
+
+    /// Those that can have a list of people whom they except.
+    pub fn excepting() -> impl Iterator<Item = &'static Self> {
+        FIELDS.iter().filter(|field| field.values.contains(&CONTACTS_BUT))
+    }
+
+    /// One of [`Field::excepting`], by its name or another spelling of it.
+    pub fn parse_excepting(text: &str) -> Result<&'static Self, String> {
+        let found = Self::excepting().find(|field| field.name == text || field.also.contains(&text));
+        found.ok_or_else(|| {
+            let names: Vec<&str> = Self::excepting().map(|field| field.name).collect();
+            format!("must be one of {}", names.join(", "))
+        })
+    }
+
+    /// The change after which the setting excepts those of its list.
+    pub fn to_exceptions(&'static self) -> Change {
+        Change { field: self, value: CONTACTS_BUT }
+    }
+}
+
+/// Whom a setting shall except.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewExceptions {
+    /// These and nobody else.
+    All(Vec<PersonId>),
+    /// These more and those no more.
+    Some { add: Vec<PersonId>, remove: Vec<PersonId> },
 }
 
 #[cfg(test)]
@@ -69,6 +102,14 @@ mod tests {
         let spellings: Vec<&str> =
             FIELDS.iter().flat_map(|field| field.also.iter().copied().chain([field.name])).collect();
         assert_eq!(spellings.iter().collect::<BTreeSet<_>>().len(), spellings.len());
+    }
+
+    #[test]
+    fn exceptions_are_of_settings_that_can_have_some() {
+        let names: Vec<&str> = Field::excepting().map(|field| field.name).collect();
+        assert_eq!(names, ["lastSeen", "groupAdd", "statusPrivacy", "profilePicture"]);
+        assert_eq!(Field::parse_excepting("about").map(|field| field.name), Ok("statusPrivacy"));
+        assert_eq!(Field::parse_excepting("online"), Err(format!("must be one of {}", names.join(", "))));
     }
 
     #[test]

@@ -33,9 +33,9 @@ mod unwritten;
 mod viewers;
 
 pub use account::{
-    Account, AccountError, Checked, Community, ContactProfile, Group, JoinRequest, Joined, LinkResult, Member,
-    MemberResult, Named, NewCommunity, Newest, Newsletter, Person, PictureLink, Post, Profile, Role, SubGroup,
-    SubGroupSize,
+    Account, AccountError, BusinessProfile, Catalog, Checked, Community, ContactProfile, DefaultTimer, Group,
+    JoinRequest, Joined, LinkResult, Member, MemberResult, Named, NewCommunity, Newest, Newsletter, Person,
+    PictureLink, Post, Profile, Role, SubGroup, SubGroupSize,
 };
 pub use directory::{Connected, Directory, DirectoryError};
 pub use media::DownloadError;

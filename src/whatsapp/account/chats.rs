@@ -1,12 +1,14 @@
 //! What is done to a chat: for the account's other devices through WhatsApp's app state, and for who wrote, by receipts.
 
-use super::{Account, AccountError, parsed};
+use super::{Account, AccountError, parsed, stanza_id};
 use crate::domain::chat::MUTED_FOR_GOOD;
 use crate::domain::clock::UnixMs;
+use buffa::MessageField;
 use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 use whatsapp_rust::features::{AppStateError, SyncActionMessageRange, message_key, message_range};
 use whatsapp_rust::request::IqError;
+use whatsapp_rust::send::SendOptions;
 
 const CHAT: &str = "chat";
 
@@ -96,6 +98,31 @@ impl Account {
             true => self.ask(CHAT, actions.star_message(&jid, participant.as_ref(), id, from_me)).await,
             false => self.ask(CHAT, actions.unstar_message(&jid, participant.as_ref(), id, from_me)).await,
         }
+    }
+
+    /// After how many seconds messages of a person's chat disappear, for both sides; 0 is never. It is a message that nobody sees
+    /// as one: the library's own call sends it too, and does not wait for WhatsApp's word on it.
+    pub async fn set_chat_ephemeral(&self, chat: &str, seconds: u32) -> Result<(), AccountError> {
+        use wa::disappearing_mode::{Initiator, Trigger};
+        let jid = parsed(chat)?;
+        let mode = wa::DisappearingMode {
+            initiator: Some(Initiator::CHANGED_IN_CHAT),
+            trigger: Some(Trigger::UNKNOWN),
+            ..Default::default()
+        };
+        let setting = wa::message::ProtocolMessage {
+            r#type: Some(wa::message::protocol_message::Type::EPHEMERAL_SETTING),
+            ephemeral_expiration: Some(seconds),
+            ephemeral_setting_timestamp: Some(self.clock.now_ms() / 1_000),
+            disappearing_mode: MessageField::some(mode),
+            ..Default::default()
+        };
+        let message = wa::Message { protocol_message: MessageField::some(setting), ..Default::default() };
+        let id = stanza_id();
+        let _sending = self.ratchet.sending();
+        let options = SendOptions::default().with_message_id(id.as_str());
+        let sent = async { self.client.send_message_with_options(jid, message, options).await.map(|_| ()) };
+        self.ask_acked(CHAT, &id, sent).await
     }
 
     /// Asks the account's phone for messages before the oldest that is known. They come as history, when it is there.

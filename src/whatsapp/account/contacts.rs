@@ -1,7 +1,7 @@
 //! Who people are: whether they are on WhatsApp, by which addresses, and what they show of themselves.
 
 use super::reread::{Also, questions};
-use super::{Account, AccountError, Person, chat_jid, person_jid};
+use super::{Account, AccountError, Person, chat_jid, person_jid, person_jids};
 use crate::domain::jid::{ChatId, PersonId};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -11,6 +11,9 @@ use wacore::types::lid_pn::LearningSource;
 use wacore_binary::Jid;
 use whatsapp_rust::features::IsOnWhatsAppResult;
 use whatsapp_rust::request::IqError;
+
+/// People in one question to WhatsApp.
+const ASKED_AT_ONCE_MAX: usize = 100;
 
 /// Whether somebody is on WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -75,16 +78,30 @@ impl Account {
     /// Both addresses of somebody, asked for when only one is known; `None` for who is not on WhatsApp. The phone number is
     /// the one that WhatsApp has, which may be written otherwise than the given one.
     pub async fn identity(&self, person: &PersonId) -> Result<Option<Person>, AccountError> {
-        let jid = person_jid(person)?;
-        let known = self.person(&jid).await;
-        if known.phone.is_some() && known.lid.is_some() {
-            return Ok(Some(known));
+        Ok(self.identities(std::slice::from_ref(person)).await?.pop().flatten())
+    }
+
+    /// The same of several, in their order.
+    pub(super) async fn identities(&self, people: &[PersonId]) -> Result<Vec<Option<Person>>, AccountError> {
+        let jids = person_jids(people)?;
+        let (mut identities, mut unknown) = (HashMap::new(), Vec::new());
+        for jid in &jids {
+            let known = self.person(jid).await;
+            if known.phone.is_some() && known.lid.is_some() {
+                identities.insert(jid, known);
+            } else {
+                unknown.push(jid.clone());
+            }
         }
-        let told = self.ask("contact", self.whether_there(std::slice::from_ref(&jid))).await?;
-        match told.about(&jid).filter(|one| one.is_registered) {
-            Some(there) => Ok(Some(self.person(&there.jid).await)),
-            None => Ok(None),
+        for some in unknown.chunks(ASKED_AT_ONCE_MAX) {
+            let told = self.ask("contact", self.whether_there(some)).await?;
+            for jid in some {
+                if let Some(there) = told.about(jid).filter(|one| one.is_registered) {
+                    identities.insert(jid, self.person(&there.jid).await);
+                }
+            }
         }
+        Ok(jids.iter().map(|jid| identities.get(jid).cloned()).collect())
     }
 
     /// As the library's own call, but with what it drops: which question an answer is to. Phone numbers and lids are asked

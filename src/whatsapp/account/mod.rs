@@ -5,10 +5,12 @@
 //! what WhatsApp refuses is an [`AccountError`] named for what the caller can do; a device has a bounded number of requests
 //! under way. Nothing is repeated and nothing is kept: a request that got no answer may have been done all the same.
 
+mod business;
 mod calls;
 mod chats;
 mod communities;
 mod contacts;
+mod exceptions;
 mod groups;
 mod labels;
 mod memory;
@@ -19,6 +21,7 @@ mod privacy;
 mod profile;
 mod reread;
 
+pub use business::{BusinessProfile, Catalog};
 pub use chats::{Named, Newest};
 pub use communities::{Community, LinkResult, NewCommunity, SubGroup, SubGroupSize};
 pub use contacts::{Checked, ContactProfile, PictureLink};
@@ -28,9 +31,11 @@ pub(super) use memory::{Call, Memory};
 pub(super) use newsletters::told as told_newsletter;
 pub use newsletters::{Newsletter, Post};
 pub(super) use presence::watch_again;
+pub use privacy::DefaultTimer;
 pub use profile::Profile;
 
 use super::outgoing::{Acks, Sender};
+use super::ratchet::Ratchet;
 use crate::domain::clock::Clock;
 use crate::domain::jid::{ChatId, GroupId, PersonId};
 use serde::Serialize;
@@ -45,6 +50,7 @@ use whatsapp_rust::features::{
     ProfileError,
 };
 use whatsapp_rust::request::IqError;
+use whatsapp_rust::send::SendError;
 
 /// Requests of one device under way at once; one more is [`AccountError::Busy`].
 const REQUESTS_AT_ONCE_MAX: usize = 16;
@@ -97,6 +103,8 @@ pub struct Account {
     client: Arc<Client>,
     /// For what WhatsApp answers as it answers a message.
     acks: Arc<Acks>,
+    /// For what is a message of its own.
+    ratchet: Arc<Ratchet>,
     answer_time_max: Duration,
     clock: Clock,
     memory: Arc<Memory>,
@@ -104,7 +112,8 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(sender: Sender, memory: Arc<Memory>, clock: Clock) -> Self {
-        Self { client: sender.client, acks: sender.acks, answer_time_max: sender.ack_timeout, clock, memory }
+        let Sender { client, acks, ratchet, ack_timeout, files: _ } = sender;
+        Self { client, acks, ratchet, answer_time_max: ack_timeout, clock, memory }
     }
 
     /// Asks once. `what` names the thing that is missing when WhatsApp says that something is.
@@ -118,6 +127,30 @@ impl Account {
             Ok(answer) => answer.map_err(|error| error.into().about(what)),
             Err(_) => Err(AccountError::NoAnswer),
         }
+    }
+
+    /// By phone number.
+    fn own_jid(&self) -> Result<Jid, AccountError> {
+        Ok(self.client.pn().ok_or(AccountError::NotConnected)?.to_non_ad())
+    }
+
+    /// Sends what WhatsApp answers as it answers a message, and waits for its word on that id.
+    async fn ask_acked<E: Into<AccountError>>(
+        &self,
+        what: &'static str,
+        id: &str,
+        sent: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), AccountError> {
+        let told = self.acks.expect(id);
+        let said = self
+            .ask(what, async {
+                sent.await.map_err(Into::into)?;
+                told.await.map_err(|_| AccountError::NotConnected)
+            })
+            .await;
+        self.acks.forget(id);
+        let refused = |code: String| refusal(code.parse().unwrap_or(400), "it was not taken".into(), None).about(what);
+        said?.map_err(refused)
     }
 
     /// Both addresses of a person, as far as this device knows them.
@@ -192,6 +225,11 @@ fn person_jids(people: &[PersonId]) -> Result<Vec<Jid>, AccountError> {
     people.iter().map(person_jid).collect()
 }
 
+/// A new id of a message, of WhatsApp's form.
+fn stanza_id() -> String {
+    format!("3EB0{}", hex::encode_upper(rand::random::<[u8; 9]>()))
+}
+
 /// WhatsApp's codes, as HTTP has them.
 fn refusal(code: u16, text: String, retry_after_s: Option<u32>) -> AccountError {
     match code {
@@ -262,6 +300,18 @@ impl From<NewsletterError> for AccountError {
             NewsletterError::Iq(error) | NewsletterError::Mex(MexError::Request(error)) => error.into(),
             NewsletterError::Client(error) => error.into(),
             NewsletterError::InvalidRequest(why) => Self::Unfit(why),
+            other => Self::Failed(format!("{other}: {other:?}")),
+        }
+    }
+}
+
+impl From<SendError> for AccountError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Client(error) => error.into(),
+            SendError::Iq(error) => error.into(),
+            SendError::NotLoggedIn => Self::NotConnected,
+            SendError::InvalidRequest(why) => Self::Unfit(why),
             other => Self::Failed(format!("{other}: {other:?}")),
         }
     }

@@ -1,7 +1,7 @@
 //! Newsletters, which people call channels: what an account follows or makes, and what is posted there.
 
 use super::mex::{number, words};
-use super::{Account, AccountError, parsed, refusal};
+use super::{Account, AccountError, parsed, stanza_id};
 use crate::domain::group::Picture;
 use crate::domain::jid::NewsletterId;
 use crate::whatsapp::incoming::kind_and_fields;
@@ -210,7 +210,7 @@ impl Account {
         server_id: u64,
         emoji: &str,
     ) -> Result<(), AccountError> {
-        let id = format!("3EB0{}", hex::encode_upper(rand::random::<[u8; 9]>()));
+        let id = stanza_id();
         let stanza = NodeBuilder::new("message")
             .attr("to", jid(newsletter)?)
             .attr("type", "reaction")
@@ -220,16 +220,7 @@ impl Account {
             "" => stanza.attr("edit", "7").children([NodeBuilder::new("reaction").build()]),
             emoji => stanza.children([NodeBuilder::new("reaction").attr("code", emoji.to_owned()).build()]),
         };
-        let told = self.acks.expect(&id);
-        let said = self
-            .ask(POST, async {
-                self.client.send_node(stanza.build()).await?;
-                told.await.map_err(|_| AccountError::NotConnected)
-            })
-            .await;
-        self.acks.forget(&id);
-        said?
-            .map_err(|code| refusal(code.parse().unwrap_or(400), "the reaction was not taken".into(), None).about(POST))
+        self.ask_acked(POST, &id, self.client.send_node(stanza.build())).await
     }
 
     /// From now on reactions are told as they come; for so many seconds.

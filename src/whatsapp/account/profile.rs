@@ -17,7 +17,7 @@ pub struct Profile {
 
 impl Account {
     pub async fn profile(&self) -> Result<Profile, AccountError> {
-        let me = self.client.pn().ok_or(AccountError::NotConnected)?.to_non_ad();
+        let me = self.own_jid()?;
         let contacts = self.client.contacts();
         let told = self.ask("account", contacts.get_user_info(std::slice::from_ref(&me))).await?;
         let picture = self.ask("account", contacts.get_profile_picture(&me, false)).await?;

@@ -54,6 +54,16 @@ pub(super) fn phones(response: &NodeRef<'_>) -> HashMap<Jid, Jid> {
     requests.filter_map(pair).collect()
 }
 
+/// The code and the words with which a privacy setting was refused, in an answer that is no refusal as a whole.
+pub(super) fn refused(response: &NodeRef<'_>) -> Option<(u16, String)> {
+    let settings = response.get_optional_child("privacy")?.get_children_by_tag("category");
+    let mut refused = settings.filter(|one| one.get_attr("value").is_some_and(|value| value.as_str() == "error"));
+    let error = refused.next()?.get_optional_child("error");
+    let text = |name: &str| Some(error?.get_attr(name)?.as_str().into_owned());
+    let code = text("code").and_then(|code| code.parse().ok()).unwrap_or(500);
+    Some((code, text("text").unwrap_or_default()))
+}
+
 /// Who answers to a phone number, by its digits as they were asked about: WhatsApp repeats the question in its answer, and
 /// names the person by the number that it has itself.
 pub(super) fn questions(response: &NodeRef<'_>) -> HashMap<String, Jid> {
@@ -70,6 +80,24 @@ pub(super) fn questions(response: &NodeRef<'_>) -> HashMap<String, Jid> {
 mod tests {
     use super::*;
     use wacore_binary::builder::NodeBuilder;
+
+    #[test]
+    fn a_setting_that_is_refused_within_an_answer_is_a_refusal() {
+        let answer = |value: &'static str, error: Option<(&'static str, &'static str)>| {
+            let category = NodeBuilder::new("category").attr("name", "last").attr("value", value);
+            let category = match error {
+                Some((code, text)) => {
+                    category.children([NodeBuilder::new("error").attr("code", code).attr("text", text).build()]).build()
+                }
+                None => category.build(),
+            };
+            let privacy = NodeBuilder::new("privacy").children([category]).build();
+            refused(&NodeBuilder::new("iq").children([privacy]).build().as_node_ref())
+        };
+        assert_eq!(answer("contact_blacklist", None), None);
+        assert_eq!(answer("error", Some(("409", "conflict"))), Some((409, "conflict".into())));
+        assert_eq!(answer("error", None), Some((500, String::new())));
+    }
 
     #[test]
     fn who_may_add_members_is_read_from_one_group_and_from_a_list() {

@@ -34,6 +34,8 @@ async fn event(gateway: &Tenant, device: &str, type_: &str, fits: impl Fn(&Value
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_privacy_setting_that_is_set_is_read_back_by_another_device() {
     let (gateway, first, second) = two_devices().await;
+    let never = done(&gateway, &second, "GET", "/privacy/disappearing", Value::Null).await;
+    assert_eq!(never["data"], json!({ "seconds": 0, "setAt": null }), "{never}");
     let before = done(&gateway, &second, "GET", "/privacy/settings", Value::Null).await;
     assert!(before.as_object().unwrap().values().all(Value::is_string), "{before}");
 
@@ -65,7 +67,9 @@ async fn every_privacy_setting_that_is_set_is_read_back_by_another_device() {
         "defense": "on_standard"
     });
     assert_eq!(read, expected);
-    // The library has no reader of the timer, so the account's phone tells it.
+    let timer = done(&gateway, &second, "GET", "/privacy/disappearing", Value::Null).await;
+    assert_eq!(timer["data"]["seconds"], 86_400, "{timer}");
+    assert!(timer["data"]["setAt"].as_i64().is_some_and(|at| at > 1_700_000_000), "unix seconds: {timer}");
     let phone = text(&gateway.info["devicePhone"]);
     let shown = gateway.phones().get(&format!("/accounts/{phone}/settings")).await;
     assert_eq!(shown["default_timer_s"], 86_400, "{shown}");
@@ -283,9 +287,21 @@ async fn a_device_that_is_stopped_answers_409_and_a_server_that_is_silent_504() 
     done(&gateway, &device, "POST", "/privacy/settings", json!({ "online": "all" })).await;
 
     done(&gateway, &device, "POST", "/stop", Value::Null).await;
-    let asked = [("GET", "/groups"), ("GET", "/profile"), ("GET", "/blocklist"), ("GET", "/privacy/settings")];
+    let asked = [
+        ("GET", "/groups"),
+        ("GET", "/profile"),
+        ("GET", "/blocklist"),
+        ("GET", "/privacy/settings"),
+        ("GET", "/privacy/disappearing"),
+        ("GET", "/privacy/exceptions"),
+        ("PUT", "/privacy/exceptions"),
+        ("GET", "/business-profile"),
+        ("GET", "/catalog"),
+        ("PUT", "/chats/6281299999999/disappearing"),
+    ];
     for (method, path) in asked {
-        let (status, offline) = ask(&gateway, &device, method, path, Value::Null).await;
+        let body = json!({ "setting": "lastSeen", "people": [], "seconds": 0 });
+        let (status, offline) = ask(&gateway, &device, method, path, body).await;
         assert_eq!((status, &offline["error"]["code"]), (409, &json!("DEVICE_NOT_CONNECTED")), "{path}: {offline}");
     }
 }

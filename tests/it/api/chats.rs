@@ -226,6 +226,41 @@ async fn marking_as_read_tells_who_wrote_and_the_other_devices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_side_hears_after_which_time_messages_of_the_chat_disappear() {
+    let (gateway, first, second) = two_devices().await;
+    let contact = text(&gateway.info["contactPhone"]);
+    let path = format!("/chats/{contact}/disappearing");
+
+    done(&gateway, &first, "PUT", &path, json!({ "seconds": 604_800 })).await;
+    done(&gateway, &second, "PUT", &path, json!({ "seconds": 0 })).await;
+
+    let timers = until("both times to be shown", async || {
+        let shown = gateway.phones().get(&format!("/accounts/{contact}/inbox")).await;
+        let timers = shown.as_array()?.iter().filter(|entry| entry["type"] == "timer");
+        let timers: Vec<Value> = timers.map(|entry| entry["timer"]["seconds"].clone()).collect();
+        (timers.len() == 2).then_some(timers)
+    })
+    .await;
+    assert_eq!(timers, [json!(604_800), json!(0)]);
+    // It is a message to WhatsApp alone: nothing of it stands in the chat, on neither device.
+    written(&gateway, json!({ "text": "behind it" })).await;
+    event(&gateway, &second, "message.received", |data| data["text"] == "behind it").await;
+    for device in [&first, &second] {
+        let stands = done(&gateway, device, "GET", &format!("/chats/{contact}/messages"), Value::Null).await;
+        assert_eq!(stands["messages"].as_array().unwrap().len(), 1, "{stands}");
+    }
+    for (chat, body, expected) in [
+        (contact.as_str(), json!({ "seconds": 60 }), vec!["seconds"]),
+        (contact.as_str(), json!({}), vec!["seconds"]),
+        ("120363000000000001@g.us", json!({ "seconds": "x" }), vec!["chat", "seconds"]),
+    ] {
+        let path = format!("/chats/{chat}/disappearing");
+        let (status, refused) = ask(&gateway, &first, "PUT", &path, body).await;
+        assert_eq!((status, fields(&refused)), (400, expected.iter().map(ToString::to_string).collect()), "{chat}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bad_field_of_a_change_is_named_and_an_unknown_chat_is_not_found() {
     let gateway = tenant().await;
     let (device, contact) = (text(&gateway.info["deviceId"]), text(&gateway.info["contactPhone"]));

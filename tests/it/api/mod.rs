@@ -1,6 +1,7 @@
 //! The HTTP front, as a client meets it.
 
 mod account;
+mod business;
 mod changes;
 pub mod chats;
 mod communities;
@@ -8,6 +9,7 @@ mod deliveries;
 mod documentation;
 mod errors;
 mod event_schemas;
+mod exceptions;
 mod foreign;
 mod groups;
 mod keys;

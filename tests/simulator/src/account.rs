@@ -3,7 +3,7 @@
 use crate::book::Book;
 use crate::companion::Companion;
 use crate::display::Shown;
-use crate::handlers::{Call, Picture, Presence};
+use crate::handlers::{Business, Call, Picture, Presence};
 use crate::phone::Prepared;
 use crate::signal::SignalDevice;
 use crate::world::locked;
@@ -56,9 +56,15 @@ pub(crate) struct State {
     pub(crate) behaviour: Behaviour,
     pub(crate) collections: HashMap<String, Collection>,
     pub(crate) privacy: BTreeMap<String, String>,
+    /// Whom a privacy setting excepts, by lid.
+    pub(crate) exceptions: BTreeMap<String, Vec<String>>,
     pub(crate) blocked: Vec<String>,
     /// After how many seconds messages of new chats disappear; 0 is never.
     pub(crate) default_timer_s: u32,
+    /// Unix seconds; 0 is never.
+    pub(crate) default_timer_set_at: u64,
+    /// What it shows and sells, when it is one.
+    pub(crate) business: Option<Business>,
     pub(crate) presence: Presence,
     /// Devices that asked to be told about presence, by phone number.
     pub(crate) watchers: BTreeSet<(String, u16)>,
@@ -126,8 +132,11 @@ impl Account {
             behaviour: Behaviour { receipts: true, read: true, play: false, hide_number: false, reply: None },
             collections: HashMap::from([(crate::push_name::COLLECTION.to_owned(), collection)]),
             privacy: BTreeMap::new(),
+            exceptions: BTreeMap::new(),
             blocked: Vec::new(),
             default_timer_s: 0,
+            default_timer_set_at: 0,
+            business: None,
             presence: Presence::default(),
             watchers: BTreeSet::new(),
             picture: None,

@@ -115,6 +115,10 @@ impl Reader<'_> {
                 (None, wa::protocol_message::Type::Revoke) if id.is_some() => {
                     seen("delete", None, Some(json!({ "id": id })))
                 }
+                (None, wa::protocol_message::Type::EphemeralSetting) => {
+                    let details = json!({ "seconds": protocol.ephemeral_expiration() });
+                    seen("timer", None, Some(details))
+                }
                 _ => None,
             };
         }

@@ -2,7 +2,7 @@
 //! is missing in place of finding nothing; docs/capabilities.md has the same table, and tests hold the two together.
 
 use crate::api::Api;
-use crate::api::caller::{Manages, OwnDevice, Reads};
+use crate::api::caller::{Manages, OwnDevice};
 use crate::api::envelope::{Answer, Done, Envelope};
 use crate::api::error::ApiError;
 use crate::whatsapp::ENGINE_VERSION;
@@ -15,13 +15,8 @@ pub(in crate::api) struct Missing {
     call: &'static str,
 }
 
-const DEFAULT_TIMER: Missing =
-    Missing { operations: &["readDefaultEphemeral"], call: "a reader beside Client::set_default_disappearing_mode" };
-const EXCEPTIONS: Missing =
-    Missing { operations: &["readPrivacyExceptions"], call: "a reader beside Client::set_privacy_disallowed_list" };
 const BUSINESS_PROFILE: Missing =
-    Missing { operations: &["setBusinessProfile"], call: "a setter beside Client::get_business_profile" };
-const CATALOG: Missing = Missing { operations: &["readCatalog"], call: "any request of the namespace w:biz:catalog" };
+    Missing { operations: &["setBusinessProfile"], call: "the form of the input of mex_operations::edit_biz_profile" };
 /// To a newsletter alone.
 pub(in crate::api::v1) const POST_FILES: Missing = Missing {
     operations: &["sendMedia", "sendImage", "sendVideo", "sendAudio", "sendDocument", "sendSticker", "sendTemplate"],
@@ -32,42 +27,19 @@ pub(in crate::api::v1) const COMMUNITY_LEAVE: Missing =
 
 /// All of them.
 #[cfg(test)]
-const ALL: [Missing; 6] = [DEFAULT_TIMER, EXCEPTIONS, BUSINESS_PROFILE, CATALOG, POST_FILES, COMMUNITY_LEAVE];
+const ALL: [Missing; 3] = [BUSINESS_PROFILE, POST_FILES, COMMUNITY_LEAVE];
 
 pub(in crate::api::v1) fn missing(what: &Missing) -> ApiError {
     ApiError::NotSupported(format!("{ENGINE_VERSION} has no call for it: {} is missing", what.call))
 }
 
-/// After how many seconds messages of new chats disappear
-///
-/// Can be set by `setPrivacy`, and not read.
-#[utoipa::path(get, path = "/devices/{device}/privacy/disappearing", operation_id = "readDefaultEphemeral",
-    tag = "Account",
-    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
-pub(in crate::api) async fn default_timer(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
-    Err(missing(&DEFAULT_TIMER))
-}
-
-/// Whom `contact_blacklist` excepts
-#[utoipa::path(get, path = "/devices/{device}/privacy/exceptions", operation_id = "readPrivacyExceptions",
-    tag = "Account",
-    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
-pub(in crate::api) async fn exceptions(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
-    Err(missing(&EXCEPTIONS))
-}
-
 /// Change what a business shows of itself
+///
+/// Can be read, and not set: the library has the operation, with an input that it does not describe.
 #[utoipa::path(patch, path = "/devices/{device}/business-profile", operation_id = "setBusinessProfile", tag = "Account",
     responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
 pub(in crate::api) async fn business_profile(State(_): State<Api>, _: OwnDevice<Manages>) -> Answer<Done> {
     Err(missing(&BUSINESS_PROFILE))
-}
-
-/// The goods of a business
-#[utoipa::path(get, path = "/devices/{device}/catalog", operation_id = "readCatalog", tag = "Account",
-    responses((status = 200, body = Envelope<Done>), (status = 501, response = crate::api::openapi::NotSupported)))]
-pub(in crate::api) async fn catalog(State(_): State<Api>, _: OwnDevice<Reads>) -> Answer<Done> {
-    Err(missing(&CATALOG))
 }
 
 #[cfg(test)]

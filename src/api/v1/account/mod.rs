@@ -1,7 +1,9 @@
 //! What a device's account shows of itself, sees of others, and lets others do. Asked of WhatsApp each time.
 
+pub(in crate::api) mod business;
 pub(in crate::api) mod calls;
 pub(in crate::api) mod contacts;
+pub(in crate::api) mod exceptions;
 pub(in crate::api) mod missing;
 pub(in crate::api) mod presence;
 pub(in crate::api) mod privacy;

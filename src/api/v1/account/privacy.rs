@@ -10,7 +10,7 @@ use crate::api::fields::Fields;
 use crate::api::v1::groups::details::ephemeral;
 use crate::domain::privacy::{Change, FIELDS};
 use crate::store::AuditEntry;
-use crate::whatsapp::Person;
+use crate::whatsapp::{DefaultTimer, Person};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// The settings as WhatsApp has them: `all`, `contacts`, `contact_blacklist` (contacts but those whom the phone excepts) or
+/// The settings as WhatsApp has them: `all`, `contacts`, `contact_blacklist` (contacts but those whom the setting excepts) or
 /// `none`, where nothing else is said. One that WhatsApp does not tell is null.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -94,8 +94,8 @@ pub(in crate::api) struct NewPrivacySettings {
     /// `off` or `on_standard`.
     #[schema(required = false, pattern = "^(off|on_standard)$")]
     defense: String,
-    /// After how many seconds messages of new chats disappear: 0 (never), 86400, 604800 or 7776000. Can be set and not
-    /// read: docs/capabilities.md.
+    /// After how many seconds messages of new chats disappear: 0 (never), 86400, 604800 or 7776000. It is read at
+    /// `/privacy/disappearing`.
     #[schema(required = false)]
     default_ephemeral_seconds: u32,
 }
@@ -157,6 +157,16 @@ fn changes(fields: &mut Fields) -> Vec<Change> {
         }
     }
     changes
+}
+
+/// After how many seconds messages of new chats disappear
+///
+/// Set as `defaultEphemeralSeconds` of the settings.
+#[utoipa::path(get, path = "/devices/{device}/privacy/disappearing", operation_id = "readDefaultEphemeral",
+    tag = "Account",
+    responses((status = 200, body = Envelope<DefaultTimer>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn default_timer(State(api): State<Api>, device: OwnDevice<Reads>) -> Answer<DefaultTimer> {
+    Ok(enveloped(device.account(&api)?.default_ephemeral().await?))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -1,4 +1,4 @@
-//! Archive, mute, pin, star, clear, delete.
+//! Archive, mute, pin, star, clear, delete; and let messages disappear.
 
 use super::{CHANGED, ChatChanged, Place, known};
 use crate::api::Api;
@@ -7,7 +7,11 @@ use crate::api::envelope::{Answer, Bare, Done, Envelope, done};
 use crate::api::error::ApiError;
 use crate::api::extract::Path;
 use crate::api::fields::Fields;
+use crate::api::limits::Key;
+use crate::api::v1::groups::details::ephemeral;
+use crate::domain::allowance::SendKind;
 use crate::domain::chat::{Change, muted_until};
+use crate::domain::jid::PersonId;
 use crate::store::StoreError;
 use crate::whatsapp::Named;
 use axum::Json;
@@ -210,4 +214,42 @@ pub(in crate::api) async fn delete(
     device.account(&api)?.delete_chat(&place.address, place.newest.as_ref()).await?;
     place.done(&api, &device, Change::Deleted).await?;
     Ok(done("the chat is deleted"))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the form of the body, for the API document; `Fields` reads it")]
+pub(in crate::api) struct ChatTimer {
+    /// 0 (never), 86400, 604800 or 7776000.
+    #[schema(example = 86400)]
+    seconds: u32,
+}
+
+/// Set after which time the messages of a chat disappear
+///
+/// Of a person's chat, for both sides; a group has `ephemeralSeconds` among its settings. A live request that the other side
+/// sees as a line in the chat: it counts as a text, and is done when WhatsApp says so. What this gateway sends there stays.
+#[utoipa::path(put, path = "/devices/{device}/chats/{chat}/disappearing", operation_id = "setChatDisappearing",
+    tag = "Chats", request_body = ChatTimer,
+    responses((status = 200, body = Envelope<Done>), (status = 409, response = crate::api::openapi::Refusal)))]
+pub(in crate::api) async fn disappearing(
+    State(api): State<Api>,
+    device: OwnDevice<Sends>,
+    Path((_, chat)): Path<(String, String)>,
+    mut fields: Fields,
+) -> Answer<Done> {
+    let person = PersonId::parse_written(&chat);
+    if let Err(error) = &person {
+        fields.wrong("chat", error.to_string());
+    }
+    let seconds = ephemeral("seconds", &mut fields);
+    if !fields.has("seconds") {
+        fields.wrong("seconds", "is required");
+    }
+    fields.finish()?;
+    let seconds = seconds.ok_or_else(|| ApiError::field("seconds", "is required"))?;
+    let place = Place::of(&api, &device, &chat).await?;
+    let account = device.account(&api)?;
+    api.limits.charge_own(Key::Sent(SendKind::Text, device.id().clone()), &device.tenant.allowance)?;
+    account.set_chat_ephemeral(&place.address, seconds).await?;
+    Ok(done(if seconds == 0 { "messages of the chat stay" } else { "messages of the chat disappear after that time" }))
 }

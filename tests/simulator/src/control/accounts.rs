@@ -3,7 +3,7 @@
 use super::{Answer, Refused, Shareds, account, bad, digits};
 use crate::account::Account;
 use crate::connection::{self, Session, Who};
-use crate::handlers::{self, PICTURE_BYTES_MAX};
+use crate::handlers::{self, Business, PICTURE_BYTES_MAX};
 use crate::pairing;
 use crate::phone::{self, CHATS_MAX, Change, FILE_MESSAGES, MESSAGES_MAX, Prepared};
 use crate::simulator::Shared;
@@ -51,8 +51,19 @@ pub(super) async fn settings(State(shared): Shareds, Path(phone): Path<String>) 
         "about": state.about,
         "privacy": std::collections::BTreeMap::from(privacy),
         "blocked": state.blocked,
+        "exceptions": state.exceptions,
         "default_timer_s": state.default_timer_s,
     })))
+}
+
+/// From now on the account is a business, as described.
+pub(super) async fn business(
+    State(shared): Shareds,
+    Path(phone): Path<String>,
+    Json(business): Json<Business>,
+) -> Answer {
+    account(&shared, &phone)?.state().business = Some(business);
+    Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]

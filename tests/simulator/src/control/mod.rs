@@ -50,6 +50,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/accounts/{phone}/history", post(accounts::history))
         .route("/accounts/{phone}/reinstall", post(accounts::reinstall))
         .route("/accounts/{phone}/number", post(accounts::number))
+        .route("/accounts/{phone}/business", post(accounts::business))
         .route("/accounts/{phone}/picture", post(accounts::picture))
         .route("/accounts/{phone}/settings", post(accounts::set))
         .route("/accounts/{phone}/views", get(accounts::views))

@@ -1,8 +1,9 @@
-//! `w:mex`: GraphQL queries that are named by a number. Newsletters are made and read by them, and the groups of a community.
+//! `w:mex`: GraphQL queries that are named by a number. Newsletters are made and read by them, and the groups of a community, whom
+//! privacy settings except, and the goods of businesses.
 //!
 //! The numbers are those of the web client, as whatsapp-rust and Baileys have them; where the two differ, both are taken.
 
-use super::{groups, newsletters};
+use super::{business, exceptions, groups, newsletters};
 use crate::connection::Session;
 use crate::node::{attr, body, child, leaf, result};
 use crate::world::World;
@@ -50,6 +51,8 @@ fn answered(world: &World, session: &Session, id: &str, asked: &Value) -> Option
         "30062808666639665" => newsletters::delete(world, session, asked),
         "9935467776504344" => groups::sub_groups(world, session, &asked["group_id"]),
         "24079399904996141" => groups::sub_group_sizes(world, session, &asked["input"]["group_jid"]),
+        "26806428515612550" => exceptions::read(world, session, asked),
+        "9916553288394782" => business::catalog(world, asked),
         _ => return None,
     })
 }

@@ -2,10 +2,13 @@
 
 mod app_state;
 pub(crate) use app_state::tell_of_patch;
+mod business;
+pub(crate) use business::Business;
 mod call;
 pub(crate) use call::{Call, end as end_call, offer as offer_call};
 mod devices;
 pub(crate) use devices::{changed as devices_changed, moved as number_moved, renewed as identity_renewed, take_bundle};
+mod exceptions;
 mod groups;
 pub(crate) use groups::{Joined, create as create_group, end as end_group, join as join_group, leave as leave_group};
 mod keys;
@@ -77,6 +80,7 @@ async fn iq(world: &World, session: &Session, node: &Node) -> Result<()> {
         "privacy" | "blocklist" | "status" | "disappearing_mode" => {
             settings::handle(world, session, node, &first);
         }
+        "w:biz" if first == "business_profile" => business::handle(world, session, node),
         "w:profile:picture" => picture::handle(world, session, node),
         _ => {
             world.note_unanswered(summary(node));

@@ -1,5 +1,6 @@
 //! Privacy, block list, profile: what is set is there for the next one who asks.
 
+use super::exceptions;
 use crate::connection::Session;
 use crate::node::{attr, attr_jid, child, child_body, children, message_id, result};
 use crate::world::World;
@@ -29,9 +30,18 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node, first: &str)
     match (attr(node, "xmlns").as_str(), first) {
         ("privacy", "privacy") => {
             if sets {
+                let mut set = Vec::new();
                 for category in child(node, "privacy").map(children).unwrap_or_default() {
-                    owner.privacy.insert(attr(category, "name"), attr(category, "value"));
+                    let list = owner.exceptions.entry(attr(category, "name")).or_default();
+                    // One that names nobody leaves the list as it is.
+                    let has_list = !children(category).is_empty();
+                    let outcome = if has_list { exceptions::change(list, category) } else { Ok(()) };
+                    set.push(exceptions::answer(category, list, outcome));
+                    if outcome.is_ok() {
+                        owner.privacy.insert(attr(category, "name"), attr(category, "value"));
+                    }
                 }
+                return line.send(result(node, vec![NodeBuilder::new("privacy").children(set).build()]));
             }
             let categories = PRIVACY_CATEGORIES.iter().map(|(name, default)| {
                 let value = owner.privacy.get(*name).map_or(*default, String::as_str);
@@ -57,6 +67,7 @@ pub(super) fn handle(world: &World, session: &Session, node: &Node, first: &str)
         ("disappearing_mode", "disappearing_mode") => {
             let wanted = child(node, "disappearing_mode").and_then(|mode| attr(mode, "duration").parse().ok());
             owner.default_timer_s = wanted.unwrap_or(owner.default_timer_s);
+            owner.default_timer_set_at = world.now();
             line.send(result(node, vec![]));
         }
         _ => line.send(result(node, vec![])),

@@ -61,6 +61,10 @@ fn answer_part(world: &World, part: &str, phone: Option<&str>, known: Option<&Ac
             let about = account.state().about.clone();
             Some(NodeBuilder::new("status").attr("t", world.now()).bytes(about.into_bytes()).build())
         }
+        ("disappearing_mode", Some(account)) => {
+            let (duration, at) = (account.state().default_timer_s, account.state().default_timer_set_at);
+            Some(NodeBuilder::new("disappearing_mode").attr("duration", duration).attr("t", at).build())
+        }
         _ => None,
     })
 }
