@@ -31,6 +31,7 @@ pub mod raw;
 mod tap;
 mod unwritten;
 mod viewers;
+mod wrappers;
 
 pub use account::{
     Account, AccountError, Checked, Community, ContactProfile, Group, JoinRequest, Joined, LinkResult, Member,

@@ -18,15 +18,16 @@ const RAW_BYTES_MAX: usize = 256 * 1_024;
 /// Puts a stored message into the data of its event: as `raw`, or with the reason as `rawOmitted`.
 pub fn show(data: &mut Value, message: &[u8]) {
     let Some(data) = data.as_object_mut() else { return };
-    let shown = if message.len() > RAW_BYTES_MAX { Err("too_large") } else { form(message).ok_or("unreadable") };
+    let read = |message| form(&wa::Message::decode_from_slice(message).ok()?);
+    let shown = if message.len() > RAW_BYTES_MAX { Err("too_large") } else { read(message).ok_or("unreadable") };
     match shown {
         Ok(raw) => data.insert("raw".to_owned(), raw),
         Err(why) => data.insert("rawOmitted".to_owned(), why.into()),
     };
 }
 
-fn form(message: &[u8]) -> Option<Value> {
-    let message = wa::Message::decode_from_slice(message).ok()?;
+/// The same of a message of any size.
+pub(super) fn form(message: &wa::Message) -> Option<Value> {
     message.serialize(Form).ok().flatten()
 }
 
