@@ -14,7 +14,7 @@ pub enum Line {
         /// The public name of the kind.
         kind: &'static str,
         text: Option<String>,
-        /// The text stands below a file.
+        /// The text stands below something else: a file, a place.
         is_caption: bool,
     },
     /// Another text in the place of the one of this WhatsApp id, by who wrote it.

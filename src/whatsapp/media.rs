@@ -5,6 +5,7 @@
 //! In: what a message says of its file is taken out of the message before that is stored, and kept sealed with the file's row.
 
 use super::device::Environment;
+use super::wrappers::inside_mut;
 use crate::domain::ids::{DeviceId, MediaId, TenantId};
 use crate::domain::media::{Dimensions, MediaKind, RemoteMedia, UploadedMedia, settle_kind};
 use crate::domain::outgoing::{MediaContent, Outcome};
@@ -478,7 +479,7 @@ pub(super) fn take_file(message: &mut wa::Message, origin: impl FnOnce() -> Orig
             Some(NewRemoteMedia { id: MediaId::generate(), mime, file_name, dimensions, remote })
         }};
     }
-    let inner = innermost(message);
+    let inner = inside_mut(message);
     if let Some(image) = inner.image_message.as_option_mut() {
         return taken!(
             image,
@@ -529,7 +530,7 @@ pub(super) fn take_file(message: &mut wa::Message, origin: impl FnOnce() -> Orig
 
 /// Whether a message shows a file.
 pub(super) fn shows_file(message: &mut wa::Message) -> bool {
-    let inner = innermost(message);
+    let inner = inside_mut(message);
     inner.image_message.is_set()
         || inner.video_message.is_set()
         || inner.ptv_message.is_set()
@@ -540,7 +541,7 @@ pub(super) fn shows_file(message: &mut wa::Message) -> bool {
 
 /// Gives a message back what [`take_file`] took.
 pub(super) fn give_file(message: &mut wa::Message, file: &RemoteMedia) {
-    let inner = innermost(message);
+    let inner = inside_mut(message);
     macro_rules! give {
         ($($part:ident),+) => {$(
             if let Some(part) = inner.$part.as_option_mut() {
@@ -556,27 +557,6 @@ pub(super) fn give_file(message: &mut wa::Message, file: &RemoteMedia) {
 fn path_of(url: &str) -> Option<String> {
     let url = url::Url::parse(url).ok()?;
     Some(url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())))
-}
-
-/// The message inside of its wrappers.
-fn innermost(message: &mut wa::Message) -> &mut wa::Message {
-    macro_rules! unwrap {
-        ($($wrapper:ident),+) => {$(
-            if message.$wrapper.as_option().is_some_and(|wrapper| wrapper.message.is_set()) {
-                let wrapper = message.$wrapper.get_or_insert_default();
-                return innermost(wrapper.message.get_or_insert_default());
-            }
-        )+};
-    }
-    unwrap!(
-        device_sent_message,
-        ephemeral_message,
-        view_once_message,
-        view_once_message_v2,
-        view_once_message_v2_extension,
-        document_with_caption_message
-    );
-    message
 }
 
 #[cfg(test)]
@@ -611,12 +591,12 @@ mod tests {
         let file = take_file(&mut message, origin).expect("a file");
 
         assert_eq!((file.remote.direct_path.as_str(), &file.remote.key), ("/v/one", &vec![7; 32]));
-        let inner = innermost(&mut message);
+        let inner = inside_mut(&mut message);
         let image = inner.image_message.as_option().expect("an image");
         assert_eq!((&image.media_key, &image.direct_path, &image.url), (&None, &None, &None));
         assert_eq!(image.mimetype.as_deref(), Some("image/png"), "what is shown stays");
         give_file(&mut message, &file.remote);
-        let image = innermost(&mut message).image_message.as_option().expect("an image");
+        let image = inside_mut(&mut message).image_message.as_option().expect("an image");
         assert_eq!((image.media_key.as_ref(), image.direct_path.as_deref()), (Some(&vec![7; 32]), Some("/v/one")));
     }
 

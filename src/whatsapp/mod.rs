@@ -31,6 +31,7 @@ pub mod raw;
 mod tap;
 mod unwritten;
 mod viewers;
+mod wrappers;
 
 pub use account::{
     Account, AccountError, BusinessProfile, Catalog, Checked, Community, ContactProfile, DefaultTimer, Group,

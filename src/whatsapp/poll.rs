@@ -45,6 +45,7 @@ pub(super) fn asked(message: &wa::Message) -> Option<Poll> {
         &message.poll_creation_message_v2,
         &message.poll_creation_message_v3,
         &message.poll_creation_message_v5,
+        &message.poll_creation_message_v6,
     ];
     let creation = forms.into_iter().find_map(|form| form.as_option())?;
     Some(Poll {

@@ -16,8 +16,9 @@ use waproto::whatsapp as wa;
 /// Puts a stored message into the data of its event: as `raw`, or with the reason as `rawOmitted`.
 pub fn show(data: &mut Value, message: &RawMessage) {
     let Some(data) = data.as_object_mut() else { return };
+    let read = |message: &[u8]| form(&wa::Message::decode_from_slice(message).ok()?);
     let shown = match message {
-        RawMessage::Whole(message) => form(message).ok_or("unreadable"),
+        RawMessage::Whole(message) => read(message).ok_or("unreadable"),
         RawMessage::TooLarge => Err("too_large"),
     };
     match shown {
@@ -26,8 +27,8 @@ pub fn show(data: &mut Value, message: &RawMessage) {
     };
 }
 
-fn form(message: &[u8]) -> Option<Value> {
-    let message = wa::Message::decode_from_slice(message).ok()?;
+/// The same of a message of any size.
+pub(super) fn form(message: &wa::Message) -> Option<Value> {
     message.serialize(Form).ok().flatten()
 }
 

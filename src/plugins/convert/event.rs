@@ -131,7 +131,11 @@ pub(in crate::plugins) fn event(event: &Event) -> types::Event {
         sender: sender(data),
         from_me: data.get("fromMe").and_then(Value::as_bool).unwrap_or(false),
         content: content(event_type, data),
-        quoted: text(data, "quotedMessageId").map(|message_id| types::Quoted { message_id, sender: None, text: None }),
+        quoted: text(data, "quotedMessageId").map(|message_id| types::Quoted {
+            message_id,
+            sender: None,
+            text: text(data, "quotedText"),
+        }),
         mentions: texts(data, "mentions"),
         tags: texts(data, "tags"),
     }

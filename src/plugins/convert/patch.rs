@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 /// Members of an event's data that say what it is and not what it carries; a patch leaves them.
 const IDENTITY: [&str; 10] =
     ["id", "waMessageId", "chat", "from", "fromMe", "isGroup", "sender", "timestamp", "tags", "extra"];
+/// Members that say which message is answered; a patch of the content leaves them too.
+const QUOTE: [&str; 3] = ["quotedMessageId", "quotedAuthor", "quotedText"];
 /// Tags of one event; further ones are not added.
 const TAGS_MAX: usize = 64;
 const TAG_CHARS_MAX: usize = 64;
@@ -24,7 +26,7 @@ pub(in crate::plugins) fn replaces_content(patch: &inbound::Patch) -> bool {
 pub(in crate::plugins) fn patched(mut data: Value, patch: &inbound::Patch) -> Result<Value, Unusable> {
     let Some(object) = data.as_object_mut() else { return Err(unusable("the event has no data to patch")) };
     if let Some(content) = &patch.content {
-        object.retain(|key, _| IDENTITY.contains(&key.as_str()) || key == "quotedMessageId");
+        object.retain(|key, _| IDENTITY.contains(&key.as_str()) || QUOTE.contains(&key.as_str()));
         object.extend(content_members(content)?);
     }
     if let Some(text) = &patch.text {

@@ -1,7 +1,7 @@
-//! Forwarded messages, templates, buttons and lists.
+//! Forwarded messages, templates, buttons and lists, and kinds that only others send.
 
 use super::kinds::{fields, send, shown, told, written};
-use crate::support::{answer, tenant, text};
+use crate::support::{Tenant, answer, tenant, text};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,5 +108,92 @@ async fn buttons_and_a_list_are_shown_and_what_is_chosen_is_told() {
         assert_eq!((&event["type"], &data["type"]), (&json!("message.received"), &json!("interactive_reply")));
         assert_eq!((&data["replyId"], &data["title"]), (&json!(choice), &json!(title)));
         assert_eq!(data["quotedMessageId"], receipt["messageId"]);
+    }
+}
+
+/// The event of a message that the contact writes now.
+async fn received(gateway: &Tenant, draft: Value) -> Value {
+    let id = written(gateway, draft).await;
+    told(gateway, |event| event["payload"]["id"] == id.as_str()).await["payload"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn received_files_keep_what_they_answer_and_who_is_mentioned() {
+    let gateway = tenant().await;
+    let question = send(&gateway, "text", json!({ "to": gateway.info["contactPhone"], "text": "which one?" })).await;
+    shown(&gateway, &question).await;
+    let files = [
+        json!({ "kind": "image", "size": 90, "caption": "this" }),
+        json!({ "kind": "video", "size": 90 }),
+        json!({ "kind": "video", "size": 90, "round": true }),
+        json!({ "kind": "audio", "size": 90 }),
+        json!({ "kind": "document", "size": 90, "file_name": "one.pdf" }),
+        json!({ "kind": "document", "size": 90, "file_name": "two.pdf", "caption": "and this" }),
+        json!({ "kind": "sticker", "size": 90 }),
+    ];
+
+    for file in files {
+        let phone = text(&gateway.info["devicePhone"]);
+        let draft = json!({ "media": file, "quote": question["messageId"], "mentions": [phone] });
+        let data = received(&gateway, draft).await;
+        assert_eq!((&data["type"], data["media"]["mediaId"].is_string()), (&file["kind"], true), "{data}");
+        assert_eq!(data["quotedMessageId"], question["messageId"], "{data}");
+        assert_eq!(data["quotedText"], "which one?");
+        assert!(text(&data["quotedAuthor"]).ends_with("@lid"), "{data}");
+        assert_eq!(data["mentions"], json!([data["quotedAuthor"]]), "the device's owner wrote it, and is meant");
+        if file["kind"] == "video" {
+            assert_eq!(data["ptv"], file["round"] == true);
+        }
+    }
+    let data = received(&gateway, json!({ "media": { "kind": "image", "size": 90 } })).await;
+    assert!(data.get("quotedMessageId").is_none() && data.get("mentions").is_none(), "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_rarely_sent_has_a_type_of_its_own_and_what_is_not_read_has_its_name() {
+    let gateway = tenant().await;
+    let live = json!({ "latitude": -6.2, "longitude": 106.8, "accuracy": 12, "caption": "on my way", "sequence": 3 });
+    let invite =
+        json!({ "group": "120363040000000001", "name": "Team Lunch", "code": "AbCdEf", "expires_at": 1_800_000_000 });
+    let event = json!({ "name": "Stocktaking", "description": "all of us", "starts_at": 1_800_000_000,
+        "location": { "latitude": 1.5, "longitude": 2.5, "name": "Office" } });
+    let cases = [
+        (
+            json!({ "live_location": live }),
+            json!({ "type": "live_location", "latitude": -6.2, "longitude": 106.8, "accuracyMeters": 12,
+                "caption": "on my way", "sequence": 3 }),
+        ),
+        (
+            json!({ "group_invite": invite }),
+            json!({ "type": "group_invite", "groupId": "120363040000000001@g.us", "name": "Team Lunch",
+                "inviteCode": "AbCdEf", "expiresAt": 1_800_000_000, "caption": null }),
+        ),
+        (
+            json!({ "event": event }),
+            json!({ "type": "event", "name": "Stocktaking", "description": "all of us", "startsAt": 1_800_000_000,
+                "endsAt": null, "joinLink": null, "cancelled": false,
+                "location": { "latitude": 1.5, "longitude": 2.5, "name": "Office", "address": null } }),
+        ),
+        (json!({ "strange": "payment_invite" }), json!({ "type": "unsupported", "kind": "payment_invite" })),
+        (json!({ "strange": "future" }), json!({ "type": "unsupported", "kind": "unknown" })),
+    ];
+    let mut types = Vec::new();
+    for (draft, expected) in cases {
+        let mut data = received(&gateway, draft).await;
+        let said = data.as_object_mut().unwrap();
+        for of_any in ["id", "chat", "from", "fromMe", "isGroup", "sender", "timestamp"] {
+            assert!(said.remove(of_any).is_some(), "{of_any}");
+        }
+        assert_eq!(data, expected);
+        types.push(text(&expected["type"]));
+    }
+
+    let chat = gateway.device(&format!("/chats/{}/messages", text(&gateway.info["contactPhone"])));
+    let lines = gateway.get(&chat).await["messages"].clone();
+    let of_chat: Vec<String> = lines.as_array().unwrap().iter().rev().map(|line| text(&line["type"])).collect();
+    assert_eq!(of_chat, types);
+    for (word, kind) in [("Stocktaking", "event"), ("Lunch", "group_invite"), ("way", "live_location")] {
+        let found = gateway.get(&gateway.device(&format!("/messages/search?q={word}"))).await["messages"].clone();
+        assert_eq!((found.as_array().unwrap().len(), &found[0]["type"]), (1, &json!(kind)), "{word}: {found}");
     }
 }

@@ -222,7 +222,7 @@ impl<'a> File<'a> {
         }
         if let Some(part) = &message.image_message {
             file!(part, Kind::Image, part.caption.as_deref(), None)
-        } else if let Some(part) = &message.video_message {
+        } else if let Some(part) = message.video_message.as_ref().or(message.ptv_message.as_ref()) {
             file!(part, Kind::Video, part.caption.as_deref(), None)
         } else if let Some(part) = &message.audio_message {
             file!(part, Kind::Audio, None, None)

@@ -61,6 +61,7 @@ pub(crate) fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
         content.extended_text_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.image_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.video_message.as_ref().and_then(|part| part.context_info.as_deref()),
+        content.ptv_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.audio_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.document_message.as_ref().and_then(|part| part.context_info.as_deref()),
         content.sticker_message.as_ref().and_then(|part| part.context_info.as_deref()),
@@ -89,6 +90,10 @@ pub(crate) fn envelope(message: &wa::Message) -> Envelope {
         media("image")
     } else if content.video_message.is_some() {
         media("video")
+    } else if content.ptv_message.is_some() {
+        media("ptv")
+    } else if content.live_location_message.is_some() {
+        media("livelocation")
     } else if let Some(audio) = &content.audio_message {
         media(if audio.ptt() { "ptt" } else { "audio" })
     } else if content.document_message.is_some() {

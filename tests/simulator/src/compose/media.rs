@@ -18,6 +18,9 @@ pub(super) struct Media {
     mime: Option<String>,
     caption: Option<String>,
     file_name: Option<String>,
+    /// Whether it is a video note, which phones show as a circle.
+    #[serde(default)]
+    round: bool,
     /// The file, base64.
     data: Option<String>,
     /// Or how many bytes of made-up content.
@@ -25,10 +28,10 @@ pub(super) struct Media {
 }
 
 impl Media {
-    pub(super) fn written(&self, by: &Writer) -> Result<Written, Unfit> {
+    pub(super) fn written(&self, by: &Writer, context: Option<wa::ContextInfo>) -> Result<Written, Unfit> {
         let file = self.file()?;
         let sealed = attachment::seal(self.kind, &file).map_err(Unfit::Failed)?;
-        let message = self.message(by, &sealed);
+        let message = self.message(by, &sealed, context);
         Ok(Written { message, file: Some(sealed) })
     }
 
@@ -49,7 +52,8 @@ impl Media {
         }
     }
 
-    fn message(&self, by: &Writer, sealed: &Sealed) -> wa::Message {
+    fn message(&self, by: &Writer, sealed: &Sealed, context: Option<wa::ContextInfo>) -> wa::Message {
+        let context_info = context.map(Box::new);
         let url = Some(format!("https://{}{}", MEDIA_HOST, sealed.path));
         let mime = self.mime.clone().unwrap_or_else(|| self.kind.usual_mime().to_owned());
         let voice = mime.starts_with("audio/ogg");
@@ -71,11 +75,12 @@ impl Media {
                     file_enc_sha256,
                     direct_path,
                     media_key_timestamp,
+                    context_info,
                     ..Default::default()
                 }));
             }
             Kind::Video => {
-                message.video_message = Some(Box::new(wa::VideoMessage {
+                let video = Some(Box::new(wa::VideoMessage {
                     url,
                     mimetype,
                     caption,
@@ -85,8 +90,14 @@ impl Media {
                     file_enc_sha256,
                     direct_path,
                     media_key_timestamp,
+                    context_info,
                     ..Default::default()
                 }));
+                if self.round {
+                    message.ptv_message = video;
+                } else {
+                    message.video_message = video;
+                }
             }
             Kind::Audio => {
                 message.audio_message = Some(Box::new(wa::AudioMessage {
@@ -98,6 +109,7 @@ impl Media {
                     file_enc_sha256,
                     direct_path,
                     media_key_timestamp,
+                    context_info,
                     ptt: Some(voice),
                     ..Default::default()
                 }));
@@ -112,6 +124,7 @@ impl Media {
                     file_enc_sha256,
                     direct_path,
                     media_key_timestamp,
+                    context_info,
                     ..Default::default()
                 }));
             }
@@ -128,6 +141,7 @@ impl Media {
                     file_enc_sha256,
                     direct_path,
                     media_key_timestamp,
+                    context_info,
                     ..Default::default()
                 }));
                 if self.caption.is_some() {

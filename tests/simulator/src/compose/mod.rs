@@ -1,6 +1,7 @@
 //! What a person writes: a control request, made into the protobuf that phones send.
 
 mod media;
+mod meetings;
 
 use crate::account::{Account, lid_of};
 use crate::attachment::Sealed;
@@ -11,6 +12,7 @@ use crate::node::STATUS;
 use crate::poll::Ballot;
 use crate::wa;
 use media::Media;
+use meetings::{GroupInvite, LiveLocation, Meeting, Strange};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,13 +21,16 @@ use std::sync::Arc;
 const POLL_OPTIONS_MAX: usize = 12;
 const POLL_OPTIONS_MIN: usize = 2;
 
-/// Exactly one of the kinds; `quote` goes with `text`.
-#[derive(Deserialize)]
+/// Exactly one of the kinds; `quote` and `mentions` go with `text` and `media`.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Draft {
     pub(crate) to: String,
     text: Option<String>,
     quote: Option<String>,
+    /// Phone numbers of those who are mentioned.
+    #[serde(default)]
+    mentions: Vec<String>,
     location: Option<Location>,
     reaction: Option<Reaction>,
     edit: Option<Edit>,
@@ -35,6 +40,10 @@ pub(crate) struct Draft {
     vote: Option<Vote>,
     contact: Option<Contact>,
     choose: Option<Choose>,
+    live_location: Option<LiveLocation>,
+    group_invite: Option<GroupInvite>,
+    event: Option<Meeting>,
+    strange: Option<Strange>,
 }
 
 #[derive(Deserialize)]
@@ -139,20 +148,7 @@ impl Writer {
 
 impl Draft {
     pub(crate) fn text(to: &str, text: &str) -> Self {
-        Self {
-            to: to.to_owned(),
-            text: Some(text.to_owned()),
-            quote: None,
-            location: None,
-            reaction: None,
-            edit: None,
-            delete: None,
-            media: None,
-            poll: None,
-            vote: None,
-            contact: None,
-            choose: None,
-        }
+        Self { to: to.to_owned(), text: Some(text.to_owned()), ..Self::default() }
     }
 
     pub(crate) fn has_file(&self) -> bool {
@@ -171,21 +167,30 @@ impl Draft {
             self.vote.is_some(),
             self.contact.is_some(),
             self.choose.is_some(),
+            self.live_location.is_some(),
+            self.group_invite.is_some(),
+            self.event.is_some(),
+            self.strange.is_some(),
         ];
         if kinds.into_iter().filter(|given| *given).count() != 1 {
             return Err(wrong(
-                "give exactly one of text, location, reaction, edit, delete, media, poll, vote, contact, choose",
+                "give exactly one of text, location, reaction, edit, delete, media, poll, vote, contact, choose, \
+                 live_location, group_invite, event, strange",
             ));
         }
-        if self.quote.is_some() && self.text.is_none() {
-            return Err(wrong("quote goes with text"));
+        let says_more = self.quote.is_some() || !self.mentions.is_empty();
+        if says_more && self.text.is_none() && self.media.is_none() {
+            return Err(wrong("quote and mentions go with text and media"));
         }
+        let context = self.context(by)?;
         if let Some(media) = &self.media {
-            return media.written(by);
+            return media.written(by, context);
         }
         let message = match self {
-            Self { text: Some(text), quote: Some(quote), .. } => quoting(by, text, quote)?,
-            Self { text: Some(text), .. } => message::text(text),
+            Self { text: Some(text), .. } => match context {
+                Some(context) => extended(text, context),
+                None => message::text(text),
+            },
             Self { location: Some(location), .. } => location.written(),
             Self { reaction: Some(reaction), .. } => self.reacting(by, reaction),
             Self { edit: Some(edit), .. } => {
@@ -198,9 +203,32 @@ impl Draft {
             Self { vote: Some(vote), .. } => self.voting(by, vote)?,
             Self { contact: Some(contact), .. } => contact.written(),
             Self { choose: Some(choose), .. } => choose.written(by)?,
+            Self { live_location: Some(live), .. } => live.written(),
+            Self { group_invite: Some(invite), .. } => invite.written(),
+            Self { event: Some(event), .. } => event.written(),
+            Self { strange: Some(strange), .. } => strange.written(),
             _ => return Err(wrong("nothing is written")),
         };
         Ok(Written { message, file: None })
+    }
+
+    /// What it says about others, when it says something.
+    fn context(&self, by: &Writer) -> Result<Option<wa::ContextInfo>, Unfit> {
+        let mut context = match &self.quote {
+            None if self.mentions.is_empty() => return Ok(None),
+            None => wa::ContextInfo::default(),
+            Some(quote) => {
+                let known = remembered(by, quote)?;
+                wa::ContextInfo {
+                    stanza_id: Some(quote.clone()),
+                    participant: Some(format!("{}@lid", lid_of(&known.author))),
+                    quoted_message: Some(Box::new(message::content(&known.message).clone())),
+                    ..Default::default()
+                }
+            }
+        };
+        context.mentioned_jid = self.mentions.iter().map(|phone| format!("{}@lid", lid_of(phone))).collect();
+        Ok(Some(context))
     }
 
     /// How the writer's phone names another message.
@@ -280,33 +308,27 @@ fn remembered(by: &Writer, id: &str) -> Result<Arc<Known>, Unfit> {
     by.known(id).ok_or_else(|| Unfit::Unknown(id.to_owned()))
 }
 
-fn quoting(by: &Writer, text: &str, quote: &str) -> Result<wa::Message, Unfit> {
-    let known = remembered(by, quote)?;
-    let context = wa::ContextInfo {
-        stanza_id: Some(quote.to_owned()),
-        participant: Some(format!("{}@lid", lid_of(&known.author))),
-        quoted_message: Some(Box::new(message::content(&known.message).clone())),
-        ..Default::default()
-    };
-    Ok(wa::Message {
+fn extended(text: &str, context: wa::ContextInfo) -> wa::Message {
+    wa::Message {
         extended_text_message: Some(Box::new(wa::ExtendedTextMessage {
             text: Some(text.to_owned()),
             context_info: Some(Box::new(context)),
             ..Default::default()
         })),
         ..Default::default()
-    })
+    }
 }
 
 impl Location {
     fn written(&self) -> wa::Message {
-        wa::Message {
-            location_message: Some(Box::new(wa::LocationMessage {
-                degrees_latitude: Some(self.latitude),
-                degrees_longitude: Some(self.longitude),
-                name: self.name.clone(),
-                ..Default::default()
-            })),
+        wa::Message { location_message: Some(Box::new(self.place())), ..Default::default() }
+    }
+
+    fn place(&self) -> wa::LocationMessage {
+        wa::LocationMessage {
+            degrees_latitude: Some(self.latitude),
+            degrees_longitude: Some(self.longitude),
+            name: self.name.clone(),
             ..Default::default()
         }
     }
