@@ -42,6 +42,8 @@ pub struct HistoryChat {
 /// What a file of history came to.
 #[derive(Debug, Clone)]
 pub struct HistoryEnd {
+    /// The id of the message that told of it.
+    pub word: String,
     /// What makes it this file and no other: one that comes again is told once.
     pub file: String,
     /// When the newest of its messages was written.
@@ -121,6 +123,7 @@ impl Scope<'_> {
     }
 
     fn history_ended(&self, end: &HistoryEnd) -> Result<()> {
+        self.word_kept(&end.word)?;
         self.tx
             .prepare_cached(
                 "INSERT INTO device_chat_sync (device_id, tenant_id, last_history_sync_at, last_history_sync_chats, \

@@ -35,14 +35,6 @@ pub struct NewInboxRow {
     pub media: Option<NewRemoteMedia>,
 }
 
-/// A message between the account's devices, which tells of a file of history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    pub chat: String,
-    pub sender: String,
-    pub wa_id: String,
-}
-
 /// A row with what of it is kept secret, sealed.
 struct Sealed {
     row: NewInboxRow,
@@ -83,12 +75,12 @@ pub enum Incoming {
 
 /// Where a row stands; the migration names the others. The numbers are on disk.
 const NEW: u8 = 0;
-const NOTHING_TO_TELL: u8 = 3;
+pub(super) const NOTHING_TO_TELL: u8 = 3;
 /// It came, was lost before it was stored, and is asked for again.
-const MISSING: u8 = 4;
+pub(super) const MISSING: u8 = 4;
 
 /// Times a message is asked for again, one for each time that WhatsApp delivers it; then it is acknowledged.
-const ASKS_MAX: u32 = 3;
+pub(super) const ASKS_MAX: u32 = 3;
 
 /// Rows of the inbox are of these kinds. The numbers are on disk.
 const MESSAGE: u8 = 0;
@@ -96,6 +88,7 @@ const EVENT: u8 = 1;
 
 impl Store {
     /// Writes a batch, all or nothing; returns how many messages were new. Refused once another instance owns the device.
+    /// A word of a file of history stays missing: it is here when the file is.
     /// `eager` is whether files are to be fetched without being asked for, where the tenant's own file does not say.
     pub async fn record_inbound(
         &self,
@@ -127,7 +120,8 @@ impl Store {
                              ON CONFLICT (device_id, chat, sender, wa_id) DO UPDATE SET \
                                 envelope = excluded.envelope, message = excluded.message, \
                                 received_at = excluded.received_at, processed = excluded.processed \
-                             WHERE processed = 4 RETURNING seq",
+                             WHERE iif(processed = 4, messages_inbox.envelope ->> 'history' IS NOT 1, 0) \
+                             RETURNING seq",
                         )?
                         .query_row(
                             params![
@@ -160,7 +154,8 @@ impl Store {
     }
 
     /// Notes a message that was delivered, cannot be decrypted any more, and is not in the inbox; an event tells of it the
-    /// first time. True when it is to be asked for again: it is not here, and was not asked for often enough yet.
+    /// first time. True when it is to be asked for again: it is not here, and was not asked for often enough yet. A word of a
+    /// file of history is not: it is on the list of what each connection asks for.
     pub async fn miss_inbound(
         &self,
         tenant: &TenantId,
@@ -174,18 +169,21 @@ impl Store {
             .write(move |tx| {
                 lease.check(tx)?;
                 let device = &lease.device;
-                let found: Option<(i64, u8, u32)> = tx
+                let found: Option<(i64, u8, u32, bool)> = tx
                     .prepare_cached(
-                        "SELECT seq, processed, iif(processed = 4, envelope ->> 'asked', 0) FROM messages_inbox \
+                        "SELECT seq, processed, iif(processed = 4, envelope ->> 'asked', 0), \
+                         iif(processed = 4, coalesce(envelope ->> 'history', 0), 0) FROM messages_inbox \
                          WHERE device_id = ?1 AND chat = ?2 AND sender = ?3 AND wa_id = ?4",
                     )?
                     .query_row(params![device.as_str(), chat, sender, wa_id], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
                     })
                     .optional()?;
                 let asked = match found {
-                    Some((_, state, asked)) if state != MISSING || asked >= ASKS_MAX => return Ok(false),
-                    Some((seq, _, asked)) => {
+                    Some((_, state, asked, is_word)) if state != MISSING || asked >= ASKS_MAX || is_word => {
+                        return Ok(false);
+                    }
+                    Some((seq, _, asked, _)) => {
                         tx.prepare_cached(
                             "UPDATE messages_inbox SET envelope = json_set(envelope, '$.asked', ?2) WHERE seq = ?1",
                         )?
@@ -213,68 +211,6 @@ impl Store {
                 let type_ = EventType::MessageUndecryptable;
                 events::append(tx, &Event::new(tenant, Some(device.clone()), type_, now, data))?;
                 Ok(true)
-            })
-            .await
-    }
-
-    /// Notes the words of files of history that are about to be read. Each counts as missing until it is recorded, which is
-    /// when its file is read: WhatsApp may have heard of it earlier, and delivers it no more.
-    pub async fn expect_history(&self, tenant: &TenantId, lease: &Lease, words: Vec<Word>) -> Result<()> {
-        let (tenant, lease, now) = (tenant.clone(), lease.clone(), self.clock.now_ms());
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                let mut statement = tx.prepare_cached(
-                    "INSERT INTO messages_inbox \
-                     (tenant_id, device_id, chat, sender, wa_id, envelope, message, received_at, processed) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7, ?8) ON CONFLICT DO NOTHING",
-                )?;
-                let envelope = json!({ "asked": 0, "history": true }).to_string();
-                for word in &words {
-                    let (tenant, device) = (tenant.as_str(), lease.device.as_str());
-                    let values = params![tenant, device, word.chat, word.sender, word.wa_id, envelope, now, MISSING];
-                    statement.execute(values)?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// The words of files that were not read to their end and may be asked for again. Before a connection is opened these are
-    /// what earlier ones left; later, also what this one is reading.
-    pub async fn unread_history(&self, tenant: &TenantId, lease: &Lease) -> Result<Vec<Word>> {
-        let (tenant, device) = (tenant.clone(), lease.device.clone());
-        self.db
-            .read(move |conn| {
-                let mut statement = conn.prepare_cached(
-                    "SELECT chat, sender, wa_id FROM messages_inbox WHERE device_id = ?1 AND tenant_id = ?2 \
-                     AND processed = 4 AND envelope ->> 'history' = 1 AND envelope ->> 'asked' < ?3",
-                )?;
-                let words = statement.query_map(params![device.as_str(), tenant.as_str(), ASKS_MAX], |row| {
-                    Ok(Word { chat: row.get(0)?, sender: row.get(1)?, wa_id: row.get(2)? })
-                })?;
-                Ok(words.collect::<rusqlite::Result<_>>()?)
-            })
-            .await
-    }
-
-    /// Notes that the phone is asked for these; returns those that are still missing.
-    pub async fn ask_history(&self, lease: &Lease, words: Vec<Word>) -> Result<Vec<Word>> {
-        let lease = lease.clone();
-        self.db
-            .write(move |tx| {
-                lease.check(tx)?;
-                let mut statement = tx.prepare_cached(
-                    "UPDATE messages_inbox SET envelope = json_set(envelope, '$.asked', envelope ->> 'asked' + 1) \
-                     WHERE device_id = ?1 AND chat = ?2 AND sender = ?3 AND wa_id = ?4 AND processed = 4",
-                )?;
-                let mut asked = Vec::with_capacity(words.len());
-                for word in words {
-                    if statement.execute(params![lease.device.as_str(), word.chat, word.sender, word.wa_id])? > 0 {
-                        asked.push(word);
-                    }
-                }
-                Ok(asked)
             })
             .await
     }

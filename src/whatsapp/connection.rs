@@ -2,13 +2,14 @@
 
 use super::account::watch_again;
 use super::backend::Backend;
+use super::client::{Parts, Running, build};
 use super::device::{Control, Environment};
 use super::events::{Signal, SignalQueue, must_last};
-use super::history::{Historian, Reading};
+use super::historian::{Historian, Keeper};
 use super::http::MediaHttp;
 use super::incoming::Hook;
 use super::media::Files;
-use super::missing::{Missing, Received};
+use super::missing::{Missing, Received, ask_for_history};
 use super::news;
 use super::outgoing::{Acks, Sender};
 use super::ratchet::{Ratchet, SettledTransports};
@@ -30,9 +31,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use wacore::iq::keepalive::KeepaliveSpec;
-use wacore::store::DevicePropsOverride;
-use whatsapp_rust::bot::{Bot, BotHandle};
-use whatsapp_rust::cache_config::{CacheConfig, CacheEntryConfig};
 use whatsapp_rust::client::{Client, RawNodeLease};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
@@ -40,18 +38,12 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 
 /// How long a closing client may flush before it is dropped.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
-/// Pairs of lid and phone the client keeps in memory; the store has them all.
-const LID_CACHE_MAX: u64 = 10_000;
 /// Receipts taken from the queue for one transaction.
 const RECEIPTS_PER_WRITE_MAX: usize = 256;
 /// Events of one transaction, of what is news and no message.
 const NEWS_PER_WRITE_MAX: usize = 256;
 /// Changes of chats, or of labels, of one transaction.
 const CHANGES_PER_WRITE_MAX: usize = 256;
-/// How a phone names this device in its list of linked devices.
-const DEVICE_NAME: &str = "Rijan";
-/// One-time keys for a simulator, which hands out few.
-const SIMULATOR_PREKEYS: usize = 60;
 
 /// What the directory asks of a connection.
 pub(super) enum Request {
@@ -100,7 +92,7 @@ struct Connection<'a> {
     client: Arc<Client>,
     /// While it is held, the client reports every stanza.
     _stanzas: RawNodeLease,
-    handle: Option<BotHandle>,
+    handle: Option<Running>,
     signals: mpsc::Receiver<Signal>,
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
@@ -124,9 +116,10 @@ impl<'a> Connection<'a> {
         let tap = env.settings.protocol_tap.then(|| (control.tap.clone(), env.store.clock().clone()));
         let acks = Arc::new(Acks::default());
         let ratchet = Arc::new(Ratchet::default());
-        let (unwritten, reading) = (Arc::new(Unwritten::default()), Arc::new(Reading::default()));
-        let historian = Historian::start(env.store.clone(), env.tenant.clone(), lease.clone(), reading.clone());
-        let (queue, signals) = SignalQueue::new(acks.clone(), ratchet.clone(), unwritten.clone(), historian, tap);
+        let unwritten = Arc::new(Unwritten::default());
+        let (historian, ready) = Historian::new();
+        let (queue, signals) =
+            SignalQueue::new(acks.clone(), ratchet.clone(), unwritten.clone(), historian.clone(), tap);
         let hook = Hook {
             store: env.store.clone(),
             tenant: env.tenant.clone(),
@@ -146,36 +139,34 @@ impl<'a> Connection<'a> {
         let unread = unread.map_err(|error| format!("what was not read of history is not known: {error}"))?;
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
-        let mut builder = Bot::builder()
-            .with_backend_arc(Arc::new(Backend::new(records, received, ratchet.clone(), reading.clone())))
-            .with_transport_factory(SettledTransports {
+        let parts = Parts {
+            is_simulated: simulator.is_some(),
+            backend: Arc::new(Backend::new(records, received, ratchet.clone(), historian.clone())),
+            transports: SettledTransports {
                 factory: transport(simulator.as_ref()),
                 ratchet: ratchet.clone(),
                 unwritten: unwritten.clone(),
-            })
-            .with_http_client(http)
-            .with_version(env.settings.version)
-            .with_event_handler(queue)
-            .with_inbound_durability_hook(hook.clone())
-            .with_cache_config(caches())
-            .with_device_props(DevicePropsOverride::new().with_os(DEVICE_NAME));
-        if simulator.is_some() {
-            builder = builder.with_wanted_pre_key_count(SIMULATOR_PREKEYS);
-        }
-        let bot = builder.build().await.map_err(|error| format!("the client could not be built: {error}"))?;
-        let client = bot.client();
+            },
+            http,
+            hook: hook.clone(),
+            version: env.settings.version,
+        };
+        let built = build(parts).await.map_err(|error| format!("the client could not be built: {error}"))?;
+        let (client, tasks) = built.into_parts();
         if !linked && client.pn().is_some() {
             // It was paired, and killed before that was noted. Whose messages come is known before the first one comes.
             let known = env.store.link_device(&env.tenant, lease, link_of(&client)).await;
             known.map_err(|error| format!("who the device is could not be written: {error}"))?;
         }
         ratchet.serve(&client);
-        reading.serve(&client);
+        let keeper = Keeper { store: env.store.clone(), tenant: env.tenant.clone(), lease: lease.clone() };
+        historian.start(&client, tasks, ready, keeper);
+        client.subscribe_handler(Arc::new(queue)).detach();
         let stanzas = client.acquire_raw_node_forwarding();
         // While pairing, the server restarts the stream once and the client follows by itself. Afterwards every end
         // of a connection is ours to decide about.
         client.enable_auto_reconnect.store(!linked, Ordering::Relaxed);
-        let handle = Some(bot.spawn());
+        let handle = Some(Running::start(&client));
         Ok(Self {
             env,
             control,
@@ -362,16 +353,9 @@ impl<'a> Connection<'a> {
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
-        // WhatsApp may have heard that these came, and delivers them no more.
-        match self.env.store.ask_history(self.lease, std::mem::take(&mut self.unread)).await {
-            Ok(words) => {
-                for Word { chat, sender, wa_id: id } in words {
-                    if let (Ok(chat), Ok(sender)) = (chat.parse(), sender.parse()) {
-                        self.on_missing(Missing { chat, sender, id, between_devices: true }).await;
-                    }
-                }
-            }
-            Err(error) => self.report(Err(error)),
+        let unread = std::mem::take(&mut self.unread);
+        if !unread.is_empty() {
+            tokio::spawn(ask_for_history(self.client.clone(), self.env.store.clone(), self.lease.clone(), unread));
         }
         let watched = self.control.memory.watched();
         if !watched.is_empty() {
@@ -575,11 +559,6 @@ fn transport(simulator: Option<&url::Url>) -> TokioWebSocketTransportFactory {
         }
         None => factory,
     }
-}
-
-fn caches() -> CacheConfig {
-    let day = Some(Duration::from_secs(24 * 3600));
-    CacheConfig { lid_pn_cache: CacheEntryConfig::new(day, LID_CACHE_MAX), ..CacheConfig::default() }
 }
 
 /// Who the session is of.

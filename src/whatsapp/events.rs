@@ -5,7 +5,7 @@
 //! that, because they pass the durability hook and not this queue.
 
 use super::chats;
-use super::history::Historian;
+use super::historian::Historian;
 use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
@@ -92,7 +92,7 @@ pub(super) struct SignalQueue {
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
     unwritten: Arc<Unwritten>,
-    historian: Historian,
+    historian: Arc<Historian>,
     /// With the clock its stanzas are dated by; none when it is switched off.
     tap: Option<(Arc<Tap>, Clock)>,
 }
@@ -102,7 +102,7 @@ impl SignalQueue {
         acks: Arc<Acks>,
         ratchet: Arc<Ratchet>,
         unwritten: Arc<Unwritten>,
-        historian: Historian,
+        historian: Arc<Historian>,
         tap: Option<(Arc<Tap>, Clock)>,
     ) -> (Self, mpsc::Receiver<Signal>) {
         // One place is kept for the word that the queue is full.

@@ -1,9 +1,5 @@
-//! The history that a phone gives when a device is linked, or when it is asked: read file by file beside the connection, and
-//! taken in by the store in small parts.
-//!
-//! The phone's next word waits until a file is read to its end (`Reading`). The word counts as missing until then: after a
-//! kill it comes again from WhatsApp, or the phone is asked for it, since the library tells WhatsApp early that a file came.
-//! What is here already stays. A file is inflated as a stream: memory holds one chat and a few parts.
+//! A file of the history that a phone gives when a device is linked, or when it is asked: read as a stream, and taken in by the
+//! store in small parts, so that memory holds one chat and a few of those. What is here already stays.
 
 use super::incoming::line;
 use crate::domain::chat::{Line, MUTED_FOR_GOOD, is_chat, is_lid};
@@ -13,18 +9,11 @@ use crate::domain::outgoing::Status;
 use crate::store::{HistoryChat, HistoryEnd, HistoryPart, Lease, NewLine, Store};
 use buffa::Message as _;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use wacore::types::events::{Event, LazyHistorySync};
 use waproto::whatsapp as wa;
-use whatsapp_rust::client::Client;
 
-/// Files that wait to be read; the client has two under way at once. One more is dropped, and the log says so.
-const FILES_QUEUED_MAX: usize = 16;
-/// Bytes of an inflated file; a larger one is left out.
-const FILE_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Messages of one part, which is one request to the store.
 const PART_MESSAGES_MAX: usize = 100;
 /// Chats, names or pairs of one part.
@@ -33,93 +22,17 @@ const PART_ROWS_MAX: usize = 100;
 const CHAT_MESSAGES_MAX: usize = 50_000;
 /// Parts that wait for the store; the reader waits when there are more.
 const PARTS_QUEUED_MAX: usize = 2;
-
-/// How long a file may take, from the phone's word of it to its end; then it is given up and comes again.
-const FILE_TIME_MAX: Duration = Duration::from_secs(600);
-/// How often it is looked whether the client is through with the files it was told of.
-const LOOK_PERIOD: Duration = Duration::from_millis(50);
 /// A word that there is a file, without the file itself, has some bytes.
 const WORD_BYTES_MAX: usize = 4_096;
 
-/// Where a connection puts the files. What was put is read to its end when the connection ends.
-#[derive(Clone)]
-pub(super) struct Historian {
-    files: mpsc::Sender<Arc<Event>>,
-    reading: Arc<Reading>,
-}
-
-impl Historian {
-    pub(super) fn start(store: Store, tenant: TenantId, lease: Lease, reading: Arc<Reading>) -> Self {
-        let (files, mut queue) = mpsc::channel::<Arc<Event>>(FILES_QUEUED_MAX);
-        let read = reading.clone();
-        tokio::spawn(async move {
-            while let Some(file) = queue.recv().await {
-                if !take_in(&store, &tenant, &lease, file).await {
-                    read.lost.fetch_add(1, Ordering::AcqRel);
-                }
-                read.files.fetch_sub(1, Ordering::AcqRel);
-            }
-        });
-        Self { files, reading }
-    }
-
-    pub(super) fn put(&self, file: Arc<Event>) {
-        self.reading.files.fetch_add(1, Ordering::AcqRel);
-        if self.files.try_send(file).is_err() {
-            self.reading.files.fetch_sub(1, Ordering::AcqRel);
-            tracing::error!("the phone gives more history than can be kept waiting; a file of it is left out");
-        }
-    }
-}
-
-/// Which files of history are under way.
-#[derive(Default)]
-pub(super) struct Reading {
-    /// Put, and not read to their end.
-    files: AtomicUsize,
-    /// Of which something could not be written.
-    lost: AtomicUsize,
-    client: OnceLock<Weak<Client>>,
-}
-
-/// A file of history that was told of is not all here.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unread {
-    #[error("history could not be written")]
-    NotWritten,
-    #[error("a file of history took more than {} s", FILE_TIME_MAX.as_secs())]
-    Late,
-}
-
-impl Reading {
-    pub(super) fn serve(&self, client: &Arc<Client>) {
-        let _ = self.client.set(Arc::downgrade(client));
-    }
-
-    /// Waits until the files that the client was told of are read to their end. One that cannot be fetched is no longer
-    /// under way, and the log says so.
-    pub(super) async fn settled(&self) -> Result<(), Unread> {
-        let before = self.lost.load(Ordering::Acquire);
-        let over = async {
-            while self.is_under_way().await {
-                tokio::time::sleep(LOOK_PERIOD).await;
-            }
-        };
-        tokio::time::timeout(FILE_TIME_MAX, over).await.map_err(|_| Unread::Late)?;
-        if self.lost.load(Ordering::Acquire) == before { Ok(()) } else { Err(Unread::NotWritten) }
-    }
-
-    /// What the client is through with was put before: so files are counted after it was asked.
-    async fn is_under_way(&self) -> bool {
-        if self.files.load(Ordering::Acquire) > 0 {
-            return true;
-        }
-        let fetching = match self.client.get().and_then(Weak::upgrade) {
-            Some(client) => client.memory_report().await.history_sync_tasks.entries > 0,
-            None => false,
-        };
-        fetching || self.files.load(Ordering::Acquire) > 0
-    }
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Done,
+    /// The connection ended, or the store took no more.
+    CutOff,
+    /// It could not be fetched, or does not read.
+    Failed,
 }
 
 /// Whether a message between the account's devices tells of a file of history.
@@ -132,34 +45,40 @@ pub(super) fn tells_of_a_file(message: &[u8]) -> bool {
     kind == Some(wa::message::protocol_message::Type::HISTORY_SYNC_NOTIFICATION)
 }
 
-/// Whether all that could be read of it is written.
-async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, file: Arc<Event>) -> bool {
-    let mut written = true;
+/// Takes in the file that `word` told of.
+pub(super) async fn take_in(store: &Store, tenant: &TenantId, lease: &Lease, word: &str, file: Arc<Event>) -> Reading {
     let (parts, mut read) = mpsc::channel(PARTS_QUEUED_MAX);
+    let word = word.to_owned();
     let reader = tokio::task::spawn_blocking(move || match &*file {
-        Event::HistorySync(sync) => Reader { parts, part: HistoryPart::default(), messages: 0, newest: 0 }.file(sync),
+        Event::HistorySync(sync) => {
+            Reader { parts, part: HistoryPart::default(), messages: 0, newest: 0 }.file(sync, word)
+        }
         _ => Ok(()),
     });
+    let mut reading = Reading::Done;
     while let Some(part) = read.recv().await {
         if let Err(error) = store.record_history(tenant, lease, part).await {
-            tracing::error!(device = %lease.device, %error, "history could not be written; the rest of its file is left out for now");
-            written = false;
+            tracing::error!(device = %lease.device, %error, "history could not be written");
+            reading = Reading::CutOff;
             break;
         }
     }
     drop(read);
     match reader.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(device = %lease.device, %error, "a file of history does not read"),
-        Err(error) => tracing::error!(device = %lease.device, %error, "reading a file of history ended badly"),
+        Ok(Ok(()) | Err(HistoryError::Abandoned)) => reading,
+        Ok(Err(error)) => {
+            tracing::error!(device = %lease.device, %error, "a file of history does not read");
+            Reading::Failed
+        }
+        Err(error) => {
+            tracing::error!(device = %lease.device, %error, "reading a file of history ended badly");
+            Reading::Failed
+        }
     }
-    written
 }
 
 #[derive(Debug, thiserror::Error)]
 enum HistoryError {
-    #[error("it has {0} bytes")]
-    TooLarge(usize),
     #[error(transparent)]
     Stream(#[from] wacore::history_sync::HistorySyncError),
     /// The store took no more; that is logged where it happened.
@@ -178,10 +97,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(mut self, sync: &LazyHistorySync) -> Result<(), HistoryError> {
-        if sync.decompressed_size() > FILE_BYTES_MAX {
-            return Err(HistoryError::TooLarge(sync.decompressed_size()));
-        }
+    fn file(mut self, sync: &LazyHistorySync, word: String) -> Result<(), HistoryError> {
         let (mut chats, mut messages) = (0, 0);
         let mut stream = sync.stream();
         while let Some(conversation) = stream.next_conversation()? {
@@ -206,8 +122,8 @@ impl Reader {
         let (order, progress) = (sync.chunk_order(), sync.progress());
         let file = hex::encode(Sha256::digest(sync.compressed_bytes()));
         let file = format!("{file} {}", sync.peer_data_request_session_id().unwrap_or_default());
-        let at = self.newest;
-        self.part.end = Some(HistoryEnd { file, at, kind: kind(sync.sync_type()), order, progress, chats, messages });
+        let (at, kind) = (self.newest, kind(sync.sync_type()));
+        self.part.end = Some(HistoryEnd { word, file, at, kind, order, progress, chats, messages });
         self.send_when(true)
     }
 

@@ -48,6 +48,25 @@ impl Missing {
     }
 }
 
+/// Asks the phone for files of history that earlier connections were told of and did not read to their end: WhatsApp may have
+/// heard that they came, and delivers them no more.
+pub(super) async fn ask_for_history(client: Arc<Client>, store: Store, lease: Lease, words: Vec<Word>) {
+    for word in words {
+        let (Ok(chat), Ok(sender)) = (word.chat.parse(), word.sender.parse()) else { continue };
+        let missing = Missing { chat, sender, id: word.wa_id.clone(), between_devices: true };
+        let asked = missing.ask_again(&client).await;
+        let (device, id) = (&lease.device, &missing.id);
+        match asked {
+            Ok(_) => {
+                if let Err(error) = store.asked_history(&lease, word).await {
+                    tracing::error!(%device, id, %error, "that the phone was asked for history could not be written");
+                }
+            }
+            Err(error) => tracing::warn!(%device, id, %error, "the phone was not asked for history"),
+        }
+    }
+}
+
 /// Knows what the inbox has, and tells the connection what it lacks.
 pub(super) struct Received {
     pub(super) store: Store,

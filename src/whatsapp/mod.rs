@@ -12,10 +12,12 @@
 mod account;
 mod backend;
 mod chats;
+mod client;
 mod connection;
 mod device;
 mod directory;
 mod events;
+mod historian;
 mod history;
 mod http;
 pub mod incoming;

@@ -10,7 +10,7 @@ mod message_secret;
 mod protocol;
 mod signal;
 
-use super::history::Reading;
+use super::historian::Historian;
 use super::missing::Received;
 use super::ratchet::Ratchet;
 use crate::store::{SessionKind, SessionVault, SessionWrite, StoreError};
@@ -24,14 +24,19 @@ pub(super) struct Backend {
     records: SessionVault,
     received: Received,
     ratchet: Arc<Ratchet>,
-    history: Arc<Reading>,
+    historian: Arc<Historian>,
     /// Serialises read-modify-write on contact tokens and message secrets; there is one backend per device.
     merging: Mutex<()>,
 }
 
 impl Backend {
-    pub(super) fn new(records: SessionVault, received: Received, ratchet: Arc<Ratchet>, history: Arc<Reading>) -> Self {
-        Self { records, received, ratchet, history, merging: Mutex::new(()) }
+    pub(super) fn new(
+        records: SessionVault,
+        received: Received,
+        ratchet: Arc<Ratchet>,
+        historian: Arc<Historian>,
+    ) -> Self {
+        Self { records, received, ratchet, historian, merging: Mutex::new(()) }
     }
 
     async fn get(&self, kind: SessionKind, key: &[u8]) -> Result<Option<Vec<u8>>> {

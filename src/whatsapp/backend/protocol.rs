@@ -245,15 +245,15 @@ impl ProtocolStore for Backend {
         self.records.delete_expired(SessionKind::PendingInbound, cutoff_timestamp - 1).await.map_err(library_error)
     }
 
-    /// A word of a file of history is done with when the file is: until it is written here it is not acknowledged, and the
-    /// library has taken the file itself out of what it writes.
+    /// A word of a file of history is noted first: what is acknowledged is missing until its file is written. The library has
+    /// taken the file itself out of what it gives here.
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
         rows.iter().for_each(|row| self.ratchet.read(row.id));
         let words: Vec<_> = rows.iter().filter(|row| tells_of_a_file(row.message)).collect();
         if !words.is_empty() {
-            let words = words.iter().map(|word| (word.chat, word.sender, word.id));
-            self.received.expect(words).await.map_err(library_error)?;
-            self.history.settled().await.map_err(|error| LibraryError::Validation(error.to_string()))?;
+            let noted = words.iter().map(|word| (word.chat, word.sender, word.id));
+            self.received.expect(noted).await.map_err(library_error)?;
+            self.historian.noted(words.iter().map(|word| word.id));
         }
         let now = self.records.now_s();
         let put = |row: &PendingInboundRow<'_>| SessionWrite::Put {

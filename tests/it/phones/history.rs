@@ -1,7 +1,7 @@
 //! Ten thousand messages of history, and more of it on demand.
 
 use super::events;
-use crate::support::{Gateway, Phones, Tenant, answer, simulator, tenant, text, until};
+use crate::support::{Gateway, Phones, Tenant, answer, own, simulator, tenant, text, until};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -31,6 +31,16 @@ fn memory_mib(process: u32) -> (u64, u64) {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     };
     (of("VmRSS:"), of("VmHWM:"))
+}
+
+/// The next download from the media host, by whomever, waits until the faults are cleared.
+async fn hold_a_download(phones: &Phones) {
+    phones.post("/faults", json!({ "match": { "tag": "download" }, "action": "swallow", "count": 1 })).await;
+}
+
+/// Once every fault has acted as often as it was to.
+async fn all_faults_met(phones: &Phones) {
+    until("the faults to be met", async || (phones.get("/faults").await == json!([])).then_some(())).await;
 }
 
 /// What was told of the files, once it is so many.
@@ -174,4 +184,75 @@ async fn older_messages_are_given_on_demand_until_there_are_none() {
     assert_eq!((now.len(), now[16].as_str()), (17, "older 12"));
     let other = gateway.get(&format!("/v1/devices/{device}/chats/6289900000000/messages?limit=200")).await;
     assert_eq!(other["messages"].as_array().unwrap().len(), 5, "nobody asked for another chat's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_history_that_a_stop_meets_in_its_download_is_there_after_the_next_start() {
+    let simulator = simulator().await;
+    let phones = Phones::of(&simulator);
+    phones.post("/accounts", json!({ "phone": PHONE, "name": "Old" })).await;
+    phones.post(&format!("/accounts/{PHONE}/history"), json!({ "chats": 2, "messages": 5 })).await;
+    let gateway = own(&[("whatsapp.simulator_url", &simulator.url())]).await;
+    hold_a_download(&phones).await;
+    let device = gateway.link(PHONE).await;
+    all_faults_met(&phones).await;
+
+    let gateway = gateway.restart().await;
+
+    let synced = files_told(&gateway, &device, 1).await;
+    assert_eq!((synced.len(), &synced[0]["messages"]), (1, &json!(10)), "{synced:?}");
+    let chat = gateway.get(&format!("/v1/devices/{device}/chats/6289900000001/messages?limit=200")).await;
+    assert_eq!(chat["messages"].as_array().unwrap().len(), 5, "{chat}");
+    // Or the held download would keep this process from its end for a while.
+    phones.clear_faults().await;
+    assert!(gateway.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_history_whose_download_fails_is_asked_for_on_the_next_connection() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let phones = Phones::of(&simulator);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    phones.post("/accounts", json!({ "phone": PHONE, "name": "Old" })).await;
+    phones.post(&format!("/accounts/{PHONE}/history"), json!({ "chats": 10, "messages": 40, "per_file": 200 })).await;
+    // The client tries several hosts: so it stands until it was met.
+    phones.post("/faults", json!({ "match": { "tag": "download" }, "action": "nack" })).await;
+    let database =
+        Connection::open_with_flags(folder.path().join("rijan.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let failed = "SELECT count(*) FROM messages_inbox WHERE processed = 4 AND envelope ->> 'asked' = 1";
+
+    let device = gateway.link(PHONE).await;
+    let both = || database.query_row(failed, [], |row| row.get::<_, u64>(0)).unwrap() == 2;
+    until("both downloads to fail", async || both().then_some(())).await;
+    phones.clear_faults().await;
+    gateway.kill();
+    assert_eq!(lines(folder.path(), &device), 0);
+    let gateway = Gateway::start(folder.path(), &simulator);
+
+    until("all of the history", async || (lines(folder.path(), &device) == 400).then_some(())).await;
+    let synced = files_told(&gateway, &device, 2).await;
+    assert_eq!(synced.len(), 2, "{synced:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_file_of_history_is_fetched_messages_are_received_also_among_what_waited() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let phones = Phones::of(&simulator);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let contact = text(&gateway.info["contactPhone"]);
+    phones.post("/accounts", json!({ "phone": PHONE, "name": "Old" })).await;
+    phones.post(&format!("/accounts/{PHONE}/history"), json!({ "chats": 2, "messages": 5 })).await;
+    // All that comes counts as having waited, and is decrypted one by one.
+    phones.post("/faults", json!({ "phone": PHONE, "action": "stall_offline", "count": 1 })).await;
+    hold_a_download(&phones).await;
+    let device = gateway.link(PHONE).await;
+    all_faults_met(&phones).await;
+
+    let written = json!({ "to": PHONE, "text": "meanwhile" });
+    let id = text(&phones.post(&format!("/accounts/{contact}/messages"), written).await["id"]);
+    events(&gateway, &device, "message.received", |data| data["id"] == id).await;
+
+    assert_eq!(lines(folder.path(), &device), 0, "the file came too early; nothing was proven");
+    phones.clear_faults().await;
+    until("the history", async || (lines(folder.path(), &device) == 10).then_some(())).await;
 }

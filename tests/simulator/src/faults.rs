@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, NodeContent};
 
+/// The tag by which downloads from the media host are matched.
+const DOWNLOAD: &str = "download";
+
 /// Rules that may stand at once.
 pub(crate) const FAULTS_MAX: usize = 256;
 
@@ -19,13 +22,13 @@ pub(crate) enum Action {
     Duplicate,
     /// It arrives behind the next one (to the client only).
     Reorder,
-    /// A message or a request from the client is refused with `code`.
+    /// A message or a request from the client is refused with `code`, or a download with the HTTP status `code`.
     Nack,
     /// The stream ends with `code`: 401, 515 or `conflict`.
     StreamError,
     /// The connection is closed.
     Close,
-    /// The connection stays open and nothing passes any more, until the faults are cleared.
+    /// The connection stays open and nothing passes any more, until the faults are cleared. A download goes on then.
     Swallow,
     /// Ciphertext is damaged: to the client, or from it when `match.direction` is `in`.
     Corrupt,
@@ -115,6 +118,11 @@ impl Faults {
             Some(Action::Withhold) => vec![(withheld(&node), false)],
             _ => vec![(node, false)],
         }
+    }
+
+    /// The fault that a download meets. Nobody's phone is known of it.
+    pub(crate) fn download(&mut self) -> Option<Fault> {
+        self.take(|fault| fault.r#match.tag.as_deref() == Some(DOWNLOAD))
     }
 
     pub(crate) fn refuses_ik(&mut self) -> bool {

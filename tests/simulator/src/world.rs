@@ -51,6 +51,8 @@ pub(crate) struct World {
     /// Counts what clients that wait to be paired did.
     pub(crate) pairing: watch::Sender<u64>,
     faults: Mutex<Faults>,
+    /// How often.
+    pub(crate) faults_cleared: watch::Sender<u64>,
     files: RwLock<HashMap<String, Bytes>>,
     /// What the media host has no more and phones still have.
     expired: Mutex<HashMap<String, Bytes>>,
@@ -68,6 +70,7 @@ impl World {
             pending: Mutex::default(),
             pairing: watch::Sender::new(0),
             faults: Mutex::default(),
+            faults_cleared: watch::Sender::new(0),
             files: RwLock::default(),
             expired: Mutex::default(),
             unanswered: Mutex::default(),

@@ -20,6 +20,7 @@ pub(super) async fn add(State(shared): Shareds, Json(fault): Json<Fault>) -> Ans
 /// Clears every fault; a connection that was swallowed is closed, since its stanzas are gone.
 pub(super) async fn clear(State(shared): Shareds) -> Json<Value> {
     shared.world.faults().0.clear();
+    shared.world.faults_cleared.send_modify(|times| *times += 1);
     for account in shared.world.accounts() {
         for line in account.state().companions.values().filter_map(|companion| companion.line.as_ref()) {
             if line.swallowed.load(std::sync::atomic::Ordering::Relaxed) {
