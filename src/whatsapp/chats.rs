@@ -1,7 +1,8 @@
 //! What the account's devices tell each other of its chats and contacts, through WhatsApp's app state.
 
 use crate::domain::chat::{Change, ChatChange, MUTED_FOR_GOOD};
-use crate::domain::label::{LabelChange, LabelEdit};
+use crate::domain::clock::UnixMs;
+use crate::domain::label::{ID_CHARS_MAX, LabelChange, LabelEdit, NAME_CHARS_MAX};
 use wacore::types::events::Event;
 use wacore_binary::Jid;
 
@@ -53,6 +54,9 @@ pub(super) fn change(told: &Event) -> Option<ChatChange> {
             of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
         }
         Event::LabelAssociationUpdate(update) => {
+            if !is_label_id(&update.label_id) {
+                return None;
+            }
             let on = update.action.labeled.unwrap_or(false);
             let change = Change::Labeled { label: update.label_id.clone(), on };
             of(&update.chat_jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
@@ -65,14 +69,23 @@ pub(super) fn change(told: &Event) -> Option<ChatChange> {
     }
 }
 
-/// What became of a label; `None` for everything else.
+/// Other devices of the account may write anything.
+fn is_label_id(text: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&text.chars().count())
+}
+
+/// What became of a label, its name cut to what is kept; `None` for everything else.
 pub(super) fn label(told: &Event) -> Option<LabelChange> {
     let Event::LabelEditUpdate(update) = told else { return None };
+    if !is_label_id(&update.label_id) {
+        return None;
+    }
     let action = &update.action;
     let edit = match (action.deleted, &action.name) {
         (Some(true), _) => LabelEdit::Deleted,
         (_, Some(name)) => {
-            LabelEdit::Named { name: name.clone(), color: action.color, at: update.timestamp.timestamp_millis() }
+            let name = name.chars().take(NAME_CHARS_MAX).collect();
+            LabelEdit::Named { name, color: action.color, at: update.timestamp.timestamp_millis() }
         }
         (_, None) => return None,
     };
