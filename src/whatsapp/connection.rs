@@ -355,6 +355,8 @@ impl<'a> Connection<'a> {
             ratchet: self.ratchet.clone(),
             ack_timeout: self.env.settings.ack_timeout,
             files: Files::new(self.env),
+            memory: self.control.memory.clone(),
+            clock: self.env.store.clock().clone(),
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();

@@ -224,12 +224,10 @@ impl Account {
         let said = self
             .ask(POST, async {
                 self.client.send_node(stanza.build()).await?;
-                told.await.map_err(|_| AccountError::NotConnected)
+                told.verdict().await.ok_or(AccountError::NotConnected)
             })
-            .await;
-        self.acks.forget(&id);
-        said?
-            .map_err(|code| refusal(code.parse().unwrap_or(400), "the reaction was not taken".into(), None).about(POST))
+            .await?;
+        said.map_err(|code| refusal(code.parse().unwrap_or(400), "the reaction was not taken".into(), None).about(POST))
     }
 
     /// From now on reactions are told as they come; for so many seconds.
