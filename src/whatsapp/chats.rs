@@ -9,10 +9,11 @@ use wacore_binary::Jid;
 /// What comes with all of a collection was done at any time, and is news when that was less than this ago.
 const NEWS_FOR_MS: i64 = 60_000;
 
-/// `None` for what is not of a chat or a contact.
-pub(super) fn change(told: &Event) -> Option<ChatChange> {
+/// `None` for what is not of a chat or a contact. What was done since `missing_since` is news, however it comes.
+pub(super) fn change(told: &Event, missing_since: Option<UnixMs>) -> Option<ChatChange> {
     let of = |jid: &Jid, at_ms: i64, full_sync: bool, change: Change| {
-        let is_news = !full_sync || wacore::time::now_millis() - at_ms < NEWS_FOR_MS;
+        let news_from = wacore::time::now_millis().min(missing_since.unwrap_or(i64::MAX)) - NEWS_FOR_MS;
+        let is_news = !full_sync || at_ms > news_from;
         Some(ChatChange { address: jid.to_non_ad().to_string(), change, at: at_ms, is_news })
     };
     match told {

@@ -20,17 +20,21 @@ mod history;
 mod http;
 pub mod incoming;
 mod interactive;
+mod linking;
 mod media;
 mod missing;
 mod news;
 pub mod outgoing;
+mod over;
 mod poll;
 mod posts;
+mod queue;
 mod ratchet;
 pub mod raw;
 mod tap;
 mod unwritten;
 mod viewers;
+mod writes;
 
 pub use account::{
     Account, AccountError, Checked, Community, ContactProfile, Group, JoinRequest, Joined, LinkResult, Member,
