@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 pub const NAME_CHARS_MAX: usize = 100;
 /// Labels of one device that are made here. WhatsApp's business app makes 20 and shows what others make.
 pub const LABELS_MAX: u32 = 100;
+/// Labels of one device that are kept, wherever they were made; a new one beyond them is not.
+pub const LABELS_KEPT_MAX: u32 = 1_000;
+/// Labels of one chat that are kept; one more is not put on it.
+pub const LABELS_OF_CHAT_MAX: u32 = 100;
 /// The last of WhatsApp's colours; the first is 0.
 pub const COLOR_MAX: u32 = 19;
 /// Characters of a label's id.

@@ -82,13 +82,16 @@ impl Scope<'_> {
     fn read_all(&self, change: &ChatChange, read: bool) -> Result<()> {
         let Some(chat) = self.open_chat(&change.address)? else { return Ok(()) };
         let changed = if read {
+            // What comes late says nothing of messages that came after it.
+            let up_to = if change.is_news { UnixMs::MAX } else { change.at };
             self.tx
-                .prepare_cached("UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1")?
-                .execute([chat.id])?;
+                .prepare_cached("UPDATE chat_messages SET unread = 0 WHERE chat_id = ?1 AND unread = 1 AND at <= ?2")?
+                .execute(params![chat.id, up_to])?;
             self.tx
                 .prepare_cached(
-                    "UPDATE chats SET unread_count = 0, marked_unread = 0, updated_at = ?2 \
-                     WHERE id = ?1 AND (unread_count > 0 OR marked_unread = 1)",
+                    "UPDATE chats SET unread_count = f.left, marked_unread = 0, updated_at = ?2 FROM \
+                     (SELECT count(*) AS left FROM chat_messages WHERE chat_id = ?1 AND unread = 1) AS f \
+                     WHERE id = ?1 AND (unread_count > f.left OR marked_unread = 1)",
                 )?
                 .execute(params![chat.id, self.now])?
         } else {
@@ -194,6 +197,7 @@ impl Scope<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::label::{LABELS_KEPT_MAX, LABELS_OF_CHAT_MAX, LabelChange, LabelEdit};
     use crate::store::Before;
     use crate::store::world::{World, said};
 
@@ -214,5 +218,46 @@ mod tests {
         let lines = world.store.chat_lines(&world.tenant, chat.id, Before::Newest, 10).await.expect("lines");
         assert_eq!((lines.len(), lines[0].wa_id.as_str(), chat.unread_count), (1, "B", 1));
         assert_eq!(world.told_of(EventType::ChatUpdated).await.len(), 2, "pinned once, and the deletion");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_long_ago_leaves_what_came_since_unread() {
+        let world = World::new().await;
+        let jid = "6281100000002@s.whatsapp.net";
+        world.wrote(jid, "A", 100, None, said("old")).await;
+        world.wrote(jid, "B", 300, None, said("new")).await;
+        let read =
+            |is_news: bool| vec![ChatChange { address: jid.into(), change: Change::Read(true), at: 200_000, is_news }];
+
+        world.store.change_chats(&world.tenant, &world.lease.device, read(false)).await.expect("changed");
+        assert_eq!(world.listed().await[0].unread_count, 1);
+        world.store.change_chats(&world.tenant, &world.lease.device, read(true)).await.expect("changed");
+        assert_eq!(world.listed().await[0].unread_count, 0);
+    }
+
+    #[tokio::test]
+    async fn no_more_labels_are_kept_than_there_is_room_for_and_those_are_still_named_otherwise() {
+        let world = World::new().await;
+        let named = |id: u32, name: &str| LabelChange {
+            id: id.to_string(),
+            edit: LabelEdit::Named { name: name.into(), color: None, at: 1 },
+        };
+        let many = (0..=LABELS_KEPT_MAX).map(|id| named(id, "a")).chain([named(0, "b")]).collect();
+        world.store.change_labels(&world.tenant, &world.lease.device, many).await.expect("changed");
+        let put = |label: u32| ChatChange {
+            address: "6281100000002@s.whatsapp.net".into(),
+            change: Change::Labeled { label: label.to_string(), on: true },
+            at: 1,
+            is_news: false,
+        };
+        world
+            .store
+            .change_chats(&world.tenant, &world.lease.device, (0..200).map(put).collect())
+            .await
+            .expect("changed");
+
+        let labels = world.store.labels(&world.tenant, &world.lease.device).await.expect("labels");
+        assert_eq!((labels.len() as u32, labels[0].name.as_str()), (LABELS_KEPT_MAX, "b"));
+        assert_eq!(world.listed().await[0].labels.len() as u32, LABELS_OF_CHAT_MAX);
     }
 }

@@ -6,7 +6,7 @@ use super::{Result, Store, StoreError};
 use crate::domain::chat::ChatChange;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::{DeviceId, TenantId};
-use crate::domain::label::{LABELS_MAX, LabelChange, LabelEdit, LabelOfChat};
+use crate::domain::label::{LABELS_KEPT_MAX, LABELS_MAX, LABELS_OF_CHAT_MAX, LabelChange, LabelEdit, LabelOfChat};
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ const COLUMNS: &str = "l.id, l.name, l.color, \
 const OWN_ID_DIGITS_MAX: u32 = 9;
 
 impl Store {
-    /// All labels of a device. Others than those made here are as many as the account's phone allows.
+    /// All labels of a device, [`LABELS_KEPT_MAX`] at most.
     pub async fn labels(&self, tenant: &TenantId, device: &DeviceId) -> Result<Vec<LabelRow>> {
         let (tenant, device) = (tenant.clone(), device.clone());
         self.db
@@ -123,10 +123,11 @@ impl Scope<'_> {
                 self.tx
                     .prepare_cached(
                         "INSERT INTO labels (device_id, id, tenant_id, name, color, created_at, updated_at) \
-                         VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0), ?6, ?6) ON CONFLICT (device_id, id) DO UPDATE SET \
+                         SELECT ?1, ?2, ?3, ?4, coalesce(?5, 0), ?6, ?6 \
+                         WHERE (SELECT count(*) FROM labels WHERE device_id = ?1 AND id <> ?2) < ?7 ON CONFLICT (device_id, id) DO UPDATE SET \
                          name = excluded.name, color = coalesce(?5, color), updated_at = excluded.updated_at",
                     )?
-                    .execute(params![device, change.id, self.tenant.as_str(), name, color, at])?;
+                    .execute(params![device, change.id, self.tenant.as_str(), name, color, at, LABELS_KEPT_MAX])?;
             }
             LabelEdit::Deleted => {
                 for table in ["chat_labels WHERE device_id = ?1 AND label_id", "labels WHERE device_id = ?1 AND id"] {
@@ -143,10 +144,14 @@ impl Scope<'_> {
     pub(super) fn labeled(&self, change: &ChatChange, label: &str, on: bool) -> Result<()> {
         let Some(chat) = self.open_chat(&change.address)? else { return Ok(()) };
         let sql = match on {
-            true => "INSERT OR IGNORE INTO chat_labels (chat_id, label_id, device_id) VALUES (?1, ?2, ?3)",
-            false => "DELETE FROM chat_labels WHERE chat_id = ?1 AND label_id = ?2 AND device_id = ?3",
+            true => {
+                "INSERT OR IGNORE INTO chat_labels (chat_id, label_id, device_id) SELECT ?1, ?2, ?3 \
+                 WHERE (SELECT count(*) FROM chat_labels WHERE chat_id = ?1) < ?4"
+            }
+            false => "DELETE FROM chat_labels WHERE chat_id = ?1 AND label_id = ?2 AND device_id = ?3 AND ?4 > 0",
         };
-        let changed = self.tx.prepare_cached(sql)?.execute(params![chat.id, label, self.device.as_str()])?;
+        let place = params![chat.id, label, self.device.as_str(), LABELS_OF_CHAT_MAX];
+        let changed = self.tx.prepare_cached(sql)?.execute(place)?;
         if changed == 0 {
             return Ok(());
         }

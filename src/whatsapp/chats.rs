@@ -1,17 +1,19 @@
 //! What the account's devices tell each other of its chats and contacts, through WhatsApp's app state.
 
 use crate::domain::chat::{Change, ChatChange, MUTED_FOR_GOOD};
-use crate::domain::label::{LabelChange, LabelEdit};
+use crate::domain::clock::UnixMs;
+use crate::domain::label::{ID_CHARS_MAX, LabelChange, LabelEdit, NAME_CHARS_MAX};
 use wacore::types::events::Event;
 use wacore_binary::Jid;
 
 /// What comes with all of a collection was done at any time, and is news when that was less than this ago.
 const NEWS_FOR_MS: i64 = 60_000;
 
-/// `None` for what is not of a chat or a contact.
-pub(super) fn change(told: &Event) -> Option<ChatChange> {
+/// `None` for what is not of a chat or a contact. What was done since `missing_since` is news, however it comes.
+pub(super) fn change(told: &Event, missing_since: Option<UnixMs>) -> Option<ChatChange> {
     let of = |jid: &Jid, at_ms: i64, full_sync: bool, change: Change| {
-        let is_news = !full_sync || wacore::time::now_millis() - at_ms < NEWS_FOR_MS;
+        let news_from = wacore::time::now_millis().min(missing_since.unwrap_or(i64::MAX)) - NEWS_FOR_MS;
+        let is_news = !full_sync || at_ms > news_from;
         Some(ChatChange { address: jid.to_non_ad().to_string(), change, at: at_ms, is_news })
     };
     match told {
@@ -53,6 +55,9 @@ pub(super) fn change(told: &Event) -> Option<ChatChange> {
             of(&update.jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
         }
         Event::LabelAssociationUpdate(update) => {
+            if !is_label_id(&update.label_id) {
+                return None;
+            }
             let on = update.action.labeled.unwrap_or(false);
             let change = Change::Labeled { label: update.label_id.clone(), on };
             of(&update.chat_jid, update.timestamp.timestamp_millis(), update.from_full_sync, change)
@@ -65,14 +70,23 @@ pub(super) fn change(told: &Event) -> Option<ChatChange> {
     }
 }
 
-/// What became of a label; `None` for everything else.
+/// Other devices of the account may write anything.
+fn is_label_id(text: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&text.chars().count())
+}
+
+/// What became of a label, its name cut to what is kept; `None` for everything else.
 pub(super) fn label(told: &Event) -> Option<LabelChange> {
     let Event::LabelEditUpdate(update) = told else { return None };
+    if !is_label_id(&update.label_id) {
+        return None;
+    }
     let action = &update.action;
     let edit = match (action.deleted, &action.name) {
         (Some(true), _) => LabelEdit::Deleted,
         (_, Some(name)) => {
-            LabelEdit::Named { name: name.clone(), color: action.color, at: update.timestamp.timestamp_millis() }
+            let name = name.chars().take(NAME_CHARS_MAX).collect();
+            LabelEdit::Named { name, color: action.color, at: update.timestamp.timestamp_millis() }
         }
         (_, None) => return None,
     };

@@ -3,7 +3,7 @@
 
 use super::backend::Backend;
 use super::http::MediaHttp;
-use super::incoming::Hook;
+use super::over::HookUntilOver;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Parts<T> {
     pub(super) backend: Arc<Backend>,
     pub(super) transports: T,
     pub(super) http: MediaHttp,
-    pub(super) hook: Hook,
+    pub(super) hook: HookUntilOver,
     /// Of the web client.
     pub(super) version: (u32, u32, u32),
     pub(super) is_simulated: bool,

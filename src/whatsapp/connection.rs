@@ -1,49 +1,40 @@
 //! One connection of a device, from the first byte to its end. Returns why it ended; decides nothing.
 
 use super::account::watch_again;
-use super::backend::Backend;
+use super::backend::{Backend, ask_anew};
 use super::client::{Parts, Running, build};
 use super::device::{Control, Environment};
-use super::events::{Signal, SignalQueue, must_last};
+use super::events::{Listener, Signal};
 use super::historian::{Historian, Keeper};
 use super::http::MediaHttp;
 use super::incoming::Hook;
+use super::linking::{self, dashed, link, link_of};
 use super::media::Files;
 use super::missing::{Missing, Received, ask_for_history};
-use super::news;
 use super::outgoing::{Acks, Sender};
+use super::over::{HookUntilOver, Over};
+use super::queue::{SignalQueue, Signals};
 use super::ratchet::{Ratchet, SettledTransports};
 use super::unwritten::Unwritten;
 use super::{PairingCode, QrCode, Vitals};
-use crate::domain::chat::ChatChange;
 use crate::domain::clock::UnixMs;
 use crate::domain::device::{Ended, Observed};
-use crate::domain::event::{Event, EventType};
-use crate::domain::ids::EventId;
 use crate::domain::jid::PhoneNumber;
-use crate::domain::label::LabelChange;
-use crate::store::{Lease, Link, Observation, ReceiptNews, StoreError, Word};
+use crate::store::{Lease, Observation, StoreError, Word};
 use futures_util::future::OptionFuture;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
 use wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::client::{Client, RawNodeLease};
-use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
-use whatsapp_rust::types::durability_hook::InboundMessage;
 
 /// How long a closing client may flush before it is dropped.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
-/// Receipts taken from the queue for one transaction.
-const RECEIPTS_PER_WRITE_MAX: usize = 256;
-/// Events of one transaction, of what is news and no message.
-const NEWS_PER_WRITE_MAX: usize = 256;
-/// Changes of chats, or of labels, of one transaction.
-const CHANGES_PER_WRITE_MAX: usize = 256;
 
 /// What the directory asks of a connection.
 pub(super) enum Request {
@@ -51,14 +42,12 @@ pub(super) enum Request {
     Logout,
 }
 
-/// The eight characters of a pairing code hold for about three minutes.
-const PAIRING_CODE_VALID_MS: i64 = 180_000;
-
 /// What woke the connection's loop.
 enum Step {
     End(Ended),
     Signal(Signal),
     Request(Request),
+    Left(Result<Result<(), String>, JoinError>),
     Ping,
     Ponged(bool),
     /// The client's own loop is over.
@@ -85,25 +74,29 @@ pub(super) async fn run(env: &Environment, lease: &Lease, linked: bool, control:
     ended
 }
 
-struct Connection<'a> {
-    env: &'a Environment,
-    control: &'a Control,
+pub(super) struct Connection<'a> {
+    pub(super) env: &'a Environment,
+    pub(super) control: &'a Control,
     lease: &'a Lease,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
+    pub(super) backend: Arc<Backend>,
     /// While it is held, the client reports every stanza.
     _stanzas: RawNodeLease,
     handle: Option<Running>,
-    signals: mpsc::Receiver<Signal>,
+    pub(super) signals: Signals,
     acks: Arc<Acks>,
     ratchet: Arc<Ratchet>,
-    unwritten: Arc<Unwritten>,
-    hook: Hook,
+    pub(super) unwritten: Arc<Unwritten>,
+    over: Arc<Over>,
+    pub(super) hook: Hook,
     linked: bool,
     connected: bool,
     /// Words of files of history that earlier connections did not read to their end.
     unread: Vec<Word>,
-    /// A signal that was read too early.
-    put_back: Option<Signal>,
+    /// Changes of chats or labels could not be written.
+    pub(super) changes_lost: bool,
+    /// The owner logs out.
+    leaving: Option<JoinHandle<Result<(), String>>>,
 }
 
 impl<'a> Connection<'a> {
@@ -118,8 +111,17 @@ impl<'a> Connection<'a> {
         let ratchet = Arc::new(Ratchet::default());
         let unwritten = Arc::new(Unwritten::default());
         let (historian, ready) = Historian::new();
-        let (queue, signals) =
-            SignalQueue::new(acks.clone(), ratchet.clone(), unwritten.clone(), historian.clone(), tap);
+        let missing_since = ask_anew(&records).await;
+        let (queue, signals) = SignalQueue::new(unwritten.clone());
+        let listener = Listener {
+            signals: queue.clone(),
+            acks: acks.clone(),
+            ratchet: ratchet.clone(),
+            unwritten: unwritten.clone(),
+            historian: historian.clone(),
+            tap,
+            missing_since: missing_since.map_err(|error| format!("what is missing is not known: {error}"))?,
+        };
         let hook = Hook {
             store: env.store.clone(),
             tenant: env.tenant.clone(),
@@ -129,26 +131,25 @@ impl<'a> Connection<'a> {
             clock: env.store.clock().clone(),
             eager: env.media.settings().eager,
         };
-        let received = Received {
-            store: env.store.clone(),
-            tenant: env.tenant.clone(),
-            lease: lease.clone(),
-            signals: queue.clone(),
-        };
+        let received =
+            Received { store: env.store.clone(), tenant: env.tenant.clone(), lease: lease.clone(), signals: queue };
         let unread = env.store.unread_history(&env.tenant, lease).await;
         let unread = unread.map_err(|error| format!("what was not read of history is not known: {error}"))?;
         let simulator = env.settings.simulator.clone();
         let http = MediaHttp::new(simulator.clone()).map_err(|error| format!("no http client: {error}"))?;
+        let over = Arc::new(Over::default());
+        let backend = Backend::new(records, received, ratchet.clone(), historian.clone(), over.clone());
+        let backend = Arc::new(backend);
         let parts = Parts {
             is_simulated: simulator.is_some(),
-            backend: Arc::new(Backend::new(records, received, ratchet.clone(), historian.clone())),
+            backend: backend.clone(),
             transports: SettledTransports {
                 factory: transport(simulator.as_ref()),
                 ratchet: ratchet.clone(),
                 unwritten: unwritten.clone(),
             },
             http,
-            hook: hook.clone(),
+            hook: HookUntilOver { hook: hook.clone(), over: over.clone() },
             version: env.settings.version,
         };
         let built = build(parts).await.map_err(|error| format!("the client could not be built: {error}"))?;
@@ -161,7 +162,7 @@ impl<'a> Connection<'a> {
         ratchet.serve(&client);
         let keeper = Keeper { store: env.store.clone(), tenant: env.tenant.clone(), lease: lease.clone() };
         historian.start(&client, tasks, ready, keeper);
-        client.subscribe_handler(Arc::new(queue)).detach();
+        client.subscribe_handler(Arc::new(listener)).detach();
         let stanzas = client.acquire_raw_node_forwarding();
         // While pairing, the server restarts the stream once and the client follows by itself. Afterwards every end
         // of a connection is ours to decide about.
@@ -172,17 +173,20 @@ impl<'a> Connection<'a> {
             control,
             lease,
             client,
+            backend,
             _stanzas: stanzas,
             handle,
             signals,
             acks,
             ratchet,
             unwritten,
+            over,
             hook,
             linked,
             connected: false,
             unread,
-            put_back: None,
+            changes_lost: false,
+            leaving: None,
         })
     }
 
@@ -195,8 +199,9 @@ impl<'a> Connection<'a> {
             let step = tokio::select! {
                 biased;
                 () = self.control.stop.cancelled() => Step::End(Ended::Asked),
-                signal = next_signal(&mut self.put_back, &mut self.signals) => signal.map_or(Step::Gone, Step::Signal),
+                signal = self.signals.next() => signal.map_or(Step::Gone, Step::Signal),
                 Some(request) = requests.recv() => Step::Request(request),
+                Some(answer) = OptionFuture::from(self.leaving.as_mut()), if self.leaving.is_some() => Step::Left(answer),
                 Some(alive) = OptionFuture::from(ping.as_mut()), if ping.is_some() => Step::Ponged(alive),
                 () = clock.sleep_until(liveness.next_at), if self.connected && ping.is_none() => Step::Ping,
                 Some(()) = OptionFuture::from(self.handle.as_mut()), if self.handle.is_some() => Step::Gone,
@@ -205,6 +210,10 @@ impl<'a> Connection<'a> {
                 Step::End(ended) => Some(ended),
                 Step::Signal(signal) => self.on_signal(signal).await,
                 Step::Request(request) => self.on_request(request).await,
+                Step::Left(answer) => {
+                    self.leaving = None;
+                    Some(linking::left(&self.env.device, answer))
+                }
                 Step::Ping => {
                     ping = Some(self.ping());
                     None
@@ -216,7 +225,7 @@ impl<'a> Connection<'a> {
                 Step::Gone => Some(self.last_words().await),
             };
             if let Some(ended) = ended {
-                return ended;
+                return self.left(ended).await;
             }
         }
     }
@@ -251,7 +260,7 @@ impl<'a> Connection<'a> {
     /// The client's loop has ended: what it reported before that says why.
     async fn last_words(&mut self) -> Ended {
         self.handle = None;
-        while let Ok(signal) = self.signals.try_recv() {
+        while let Some(signal) = self.signals.waiting() {
             if let Some(ended) = self.on_signal(signal).await {
                 return ended;
             }
@@ -260,6 +269,10 @@ impl<'a> Connection<'a> {
     }
 
     async fn on_signal(&mut self, signal: Signal) -> Option<Ended> {
+        let signal = match self.write(signal).await {
+            Ok(ended) => return ended,
+            Err(other) => other,
+        };
         let now = self.env.store.clock().now_ms();
         match signal {
             Signal::Qr { code, valid_ms } => {
@@ -282,15 +295,6 @@ impl<'a> Connection<'a> {
                 self.control.pairing.send_replace(Default::default());
             }
             Signal::Connected => self.on_connected().await,
-            Signal::Receipt(first) => self.on_receipts(first).await,
-            Signal::News(first) => return self.on_news(first).await,
-            Signal::Chat(first) => self.on_chats(first).await,
-            Signal::Label(first) => self.on_labels(first).await,
-            Signal::Posts(posts) => self.on_posts(posts).await,
-            Signal::Undecryptable { chat, sender, id, at } => {
-                return self.on_undecryptable(chat, sender, id, at).await;
-            }
-            Signal::Recovered(messages) => return self.on_recovered(messages).await,
             Signal::Missing(missing) => self.on_missing(missing).await,
             Signal::QrExhausted => return Some(Ended::PairingExpired),
             // The restart that ends a pairing looks like a loss; the client is on its way back by itself.
@@ -301,6 +305,15 @@ impl<'a> Connection<'a> {
             Signal::Banned { detail } => return Some(Ended::Banned { detail }),
             Signal::Outdated => return Some(Ended::Outdated),
             Signal::Flooded => return Some(Ended::Lost { detail: "too many events at once".into() }),
+            // `write` has taken these.
+            Signal::Receipt(_)
+            | Signal::News(_)
+            | Signal::Chat(_)
+            | Signal::Label(_)
+            | Signal::TakenIn { .. }
+            | Signal::Posts(_)
+            | Signal::Undecryptable { .. }
+            | Signal::Recovered(_) => {}
         }
         None
     }
@@ -312,25 +325,27 @@ impl<'a> Connection<'a> {
     async fn on_request(&mut self, request: Request) -> Option<Ended> {
         match request {
             Request::PairWithCode { phone, answer } => {
-                let options = PairCodeOptions { phone_number: phone.as_str().to_owned(), ..Default::default() };
-                let client = self.client.clone();
-                let clock = self.env.store.clock().clone();
+                let (client, clock) = (self.client.clone(), self.env.store.clock().clone());
                 // Off this loop: the answer takes a round trip, and the code's own event arrives here meanwhile.
                 tokio::spawn(async move {
-                    let result = client.pair_with_code(options).await.map_err(|error| error.to_string());
-                    let code = result.map(|code| PairingCode {
-                        code: dashed(&code),
-                        expires_at: clock.now_ms() + PAIRING_CODE_VALID_MS,
-                    });
-                    let _ = answer.send(code);
+                    // Who asked may have gone.
+                    let _ = answer.send(linking::ask_code(&client, &clock, &phone).await);
                 });
                 None
             }
             Request::Logout => {
-                // Bounded: a dead server must not keep the owner from logging out here.
-                let _ = tokio::time::timeout(CLOSE_TIME_MAX, self.client.logout()).await;
-                Some(Ended::Unlinked { detail: "logged out by the owner".into() })
+                // Off this loop too: what must last is written meanwhile.
+                self.leaving.get_or_insert_with(|| tokio::spawn(linking::leave(self.client.clone())));
+                None
             }
+        }
+    }
+
+    /// Whatever ends a connection that is leaving, it has left.
+    async fn left(&mut self, ended: Ended) -> Ended {
+        match self.leaving.take() {
+            Some(leaving) if !matches!(ended, Ended::Unlinked { .. }) => linking::left(&self.env.device, leaving.await),
+            _ => ended,
         }
     }
 
@@ -350,6 +365,8 @@ impl<'a> Connection<'a> {
             ratchet: self.ratchet.clone(),
             ack_timeout: self.env.settings.ack_timeout,
             files: Files::new(self.env),
+            memory: self.control.memory.clone(),
+            clock: self.env.store.clock().clone(),
         };
         self.control.went_online(sender, self.lease.clone());
         self.env.changed();
@@ -361,122 +378,6 @@ impl<'a> Connection<'a> {
         if !watched.is_empty() {
             // Off this loop, which must hear what it asks for.
             tokio::spawn(watch_again(self.client.clone(), watched));
-        }
-    }
-
-    /// News comes in runs too, as when a phone that was away sees its groups again.
-    async fn on_news(&mut self, first: Arc<wacore::types::events::Event>) -> Option<Ended> {
-        let reporter = news::Reporter {
-            client: &self.client,
-            memory: &self.control.memory,
-            tenant: &self.env.tenant,
-            device: &self.env.device,
-            now: self.env.store.clock().now_ms(),
-        };
-        let mut events: Vec<Event> = reporter.events(&first).await.into_iter().collect();
-        let mut told = u64::from(news::must_last(&first));
-        while events.len() < NEWS_PER_WRITE_MAX {
-            match self.signals.try_recv() {
-                Ok(Signal::News(next)) => {
-                    told += u64::from(news::must_last(&next));
-                    events.extend(reporter.events(&next).await);
-                }
-                Ok(other) => {
-                    self.put_back = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        let written = match events.is_empty() {
-            true => Ok(()),
-            false => self.env.store.append_events_once(events).await,
-        };
-        self.kept(told, written)
-    }
-
-    /// What must last is written. If it is not, the connection ends before WhatsApp hears that we have it, and it comes again.
-    fn kept(&self, told: u64, written: Result<(), StoreError>) -> Option<Ended> {
-        match written {
-            Ok(()) => {
-                self.unwritten.written(told);
-                None
-            }
-            Err(error) => {
-                tracing::error!(device = %self.env.device, %error, "what whatsapp told could not be written");
-                self.unwritten.give_up();
-                Some(Ended::Lost { detail: "what whatsapp told could not be written".into() })
-            }
-        }
-    }
-
-    /// What was done on other devices comes in runs too: all of it when a device was linked.
-    async fn on_chats(&mut self, first: ChatChange) {
-        let mut changes = vec![first];
-        while changes.len() < CHANGES_PER_WRITE_MAX {
-            match self.signals.try_recv() {
-                Ok(Signal::Chat(next)) => changes.push(next),
-                Ok(other) => {
-                    self.put_back = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        self.report(self.env.store.change_chats(&self.env.tenant, &self.env.device, changes).await);
-    }
-
-    async fn on_labels(&mut self, first: LabelChange) {
-        let mut changes = vec![first];
-        while changes.len() < CHANGES_PER_WRITE_MAX {
-            match self.signals.try_recv() {
-                Ok(Signal::Label(next)) => changes.push(next),
-                Ok(other) => {
-                    self.put_back = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        self.report(self.env.store.change_labels(&self.env.tenant, &self.env.device, changes).await);
-    }
-
-    /// Receipts come in runs: a run is one transaction.
-    async fn on_receipts(&mut self, first: ReceiptNews) {
-        let mut news = vec![first];
-        while news.len() < RECEIPTS_PER_WRITE_MAX {
-            match self.signals.try_recv() {
-                Ok(Signal::Receipt(next)) => news.push(next),
-                Ok(other) => {
-                    self.put_back = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        self.report(self.env.store.apply_receipts(&self.env.tenant, &self.env.device, news).await);
-    }
-
-    /// Told once, however often WhatsApp delivers it: its id follows from the message.
-    async fn on_undecryptable(&self, chat: String, sender: String, id: String, at: UnixMs) -> Option<Ended> {
-        let (tenant, device) = (self.env.tenant.clone(), self.env.device.clone());
-        let type_ = EventType::MessageUndecryptable;
-        let data = serde_json::json!({ "id": id, "chat": chat, "from": sender, "timestamp": at / 1000 });
-        let parts = [type_.as_str(), device.as_str(), &chat, &sender, &id];
-        let event =
-            Event { id: EventId::derived(at, &parts), ..Event::new(tenant, Some(device.clone()), type_, at, data) };
-        self.kept(1, self.env.store.append_events_once(vec![event]).await)
-    }
-
-    /// These do not pass the hook.
-    async fn on_recovered(&self, messages: Vec<InboundMessage>) -> Option<Ended> {
-        self.kept(1, self.hook.recovered(&self.client, messages).await)
-    }
-
-    /// The library has acknowledged these already.
-    async fn on_posts(&self, posts: Vec<InboundMessage>) {
-        if let Err(error) = self.hook.posted(&self.client, &posts).await {
-            tracing::error!(device = %self.env.device, %error, "posts in a newsletter could not be stored");
         }
     }
 
@@ -510,7 +411,7 @@ impl<'a> Connection<'a> {
         self.report(self.env.store.observe_device(&self.env.tenant, &self.env.device, seen).await);
     }
 
-    fn report(&self, result: Result<(), StoreError>) {
+    pub(super) fn report(&self, result: Result<(), StoreError>) {
         if let Err(error) = result {
             tracing::error!(device = %self.env.device, %error, "the state of a device could not be written");
         }
@@ -527,25 +428,19 @@ impl<'a> Connection<'a> {
                 loop {
                     let signal = tokio::select! {
                         biased;
-                        Some(signal) = next_signal(&mut self.put_back, &mut self.signals) => signal,
+                        Some(signal) = self.signals.next() => signal,
                         _ = &mut shutdown => break,
                     };
                     // Or what is still to be acknowledged would wait for it. That it failed is logged there.
-                    if must_last(&signal) {
-                        let _ended = self.on_signal(signal).await;
-                    }
+                    let _ended = self.write(signal).await;
                 }
             };
-            let _ = tokio::time::timeout(CLOSE_TIME_MAX, closing).await;
+            if tokio::time::timeout(CLOSE_TIME_MAX, closing).await.is_err() {
+                tracing::warn!(device = %self.env.device, "a connection did not close in its time");
+            }
         }
+        self.over.end().await;
         self.acks.abandon();
-    }
-}
-
-async fn next_signal(put_back: &mut Option<Signal>, signals: &mut mpsc::Receiver<Signal>) -> Option<Signal> {
-    match put_back.take() {
-        Some(signal) => Some(signal),
-        None => signals.recv().await,
     }
 }
 
@@ -558,52 +453,5 @@ fn transport(simulator: Option<&url::Url>) -> TokioWebSocketTransportFactory {
             factory.with_url(format!("ws://{host}:{port}/ws/chat"))
         }
         None => factory,
-    }
-}
-
-/// Who the session is of.
-fn link_of(client: &Client) -> Link {
-    let jid = |jid: Option<wacore_binary::Jid>| jid.map(|jid| jid.to_non_ad().to_string()).unwrap_or_default();
-    link(&jid(client.pn()), &jid(client.lid()), &client.push_name())
-}
-
-/// Empty parts are not known yet and leave what is stored.
-fn link(jid: &str, lid: &str, name: &str) -> Link {
-    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let without_device = |text: &str| match text.split_once('@') {
-        Some((user, server)) => format!("{}@{server}", user.split(':').next().unwrap_or(user)),
-        None => text.to_owned(),
-    };
-    let jid = known(jid).map(|jid| without_device(&jid));
-    let phone_number = jid.as_deref().and_then(|jid| jid.strip_suffix("@s.whatsapp.net")).map(str::to_owned);
-    Link { phone_number, jid, lid: known(lid).map(|lid| without_device(&lid)), name: known(name) }
-}
-
-/// `ABCDEFGH` as people read it: `ABCD-EFGH`.
-fn dashed(code: &str) -> String {
-    let plain: String = code.chars().filter(|c| *c != '-').collect();
-    match plain.split_at_checked(4) {
-        Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
-        _ => plain,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_is_shown_in_two_groups() {
-        assert_eq!(dashed("ABCDEFGH"), "ABCD-EFGH");
-        assert_eq!(dashed("ABCD-EFGH"), "ABCD-EFGH");
-        assert_eq!(dashed("AB"), "AB");
-    }
-
-    #[test]
-    fn a_link_drops_the_device_part_and_leaves_out_what_is_unknown() {
-        let link = link("6281234567890:3@s.whatsapp.net", "", "Toko");
-        assert_eq!(link.jid.as_deref(), Some("6281234567890@s.whatsapp.net"));
-        assert_eq!(link.phone_number.as_deref(), Some("6281234567890"));
-        assert_eq!((link.lid, link.name.as_deref()), (None, Some("Toko")));
     }
 }

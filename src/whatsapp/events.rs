@@ -1,8 +1,4 @@
-//! What the client library reports, reduced to what a connection acts on, and the bounded way from there to here.
-//!
-//! The library calls its handlers synchronously, so a full queue cannot make it wait. A queue that is full means that
-//! we are thousands of events behind: the connection is ended then, which stops the flood; messages are not lost by
-//! that, because they pass the durability hook and not this queue.
+//! What the client library reports, reduced to what a connection acts on.
 
 use super::chats;
 use super::historian::Historian;
@@ -10,6 +6,7 @@ use super::missing::Missing;
 use super::news;
 use super::outgoing::Acks;
 use super::posts;
+use super::queue::SignalQueue;
 use super::ratchet::Ratchet;
 use super::tap::Tap;
 use super::unwritten::Unwritten;
@@ -20,13 +17,9 @@ use crate::domain::label::LabelChange;
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use wacore::types::events::{Event, EventHandler, InboundMessage};
 use wacore::types::presence::ReceiptType;
 use wacore_binary::{JidExt as _, NodeRef};
-
-/// Events waiting for a connection's loop; the connection ends when there are more.
-const EVENTS_QUEUED_MAX: usize = 16_384;
 
 #[derive(Debug)]
 pub(super) enum Signal {
@@ -82,62 +75,58 @@ pub(super) enum Signal {
     Chat(ChatChange),
     /// The same of one of its labels.
     Label(LabelChange),
+    /// All changes of a collection of the app state, up to this version, were put before.
+    TakenIn {
+        collection: String,
+        version: u64,
+    },
+    /// Something found no place: the connection ends.
     Flooded,
 }
 
-#[derive(Clone)]
-pub(super) struct SignalQueue {
-    queue: mpsc::Sender<Signal>,
+/// Hears what the library reports, and hands it on.
+pub(super) struct Listener {
+    pub(super) signals: SignalQueue,
     /// Acknowledgements go straight to who waits: a send must not wait behind what the loop is writing.
-    acks: Arc<Acks>,
-    ratchet: Arc<Ratchet>,
-    unwritten: Arc<Unwritten>,
-    historian: Arc<Historian>,
+    pub(super) acks: Arc<Acks>,
+    pub(super) ratchet: Arc<Ratchet>,
+    pub(super) unwritten: Arc<Unwritten>,
+    pub(super) historian: Arc<Historian>,
     /// With the clock its stanzas are dated by; none when it is switched off.
-    tap: Option<(Arc<Tap>, Clock)>,
+    pub(super) tap: Option<(Arc<Tap>, Clock)>,
+    /// Something of the app state may be missing since then: it is news, also when it comes with a whole collection.
+    pub(super) missing_since: Option<UnixMs>,
 }
 
-impl SignalQueue {
-    pub(super) fn new(
-        acks: Arc<Acks>,
-        ratchet: Arc<Ratchet>,
-        unwritten: Arc<Unwritten>,
-        historian: Arc<Historian>,
-        tap: Option<(Arc<Tap>, Clock)>,
-    ) -> (Self, mpsc::Receiver<Signal>) {
-        // One place is kept for the word that the queue is full.
-        let (queue, receiver) = mpsc::channel(EVENTS_QUEUED_MAX + 1);
-        (Self { queue, acks, ratchet, unwritten, historian, tap }, receiver)
-    }
-
+impl Listener {
     /// The client reports a stanza before it acts on it.
     fn stanza(&self, stanza: &NodeRef<'_>) {
         if let Some((tap, clock)) = &self.tap {
             tap.arrived(stanza, clock.now_ms());
         }
         if let Some(news) = viewers::told(stanza) {
-            self.put(Signal::Receipt(news));
+            self.signals.put(Signal::Receipt(news));
         }
-        if stanza.tag.as_ref() == "message"
-            && stanza.get_optional_child("enc").is_some()
+        // Its acknowledgement goes out beside the reading of it, so this is counted before both, and not in `put`.
+        if posts::tells_of_a_post(stanza) {
+            self.unwritten.told();
+        }
+        if is_sealed(stanza)
             && let Some(id) = stanza.get_attr("id")
         {
             self.ratchet.arrived(&id.as_str());
         }
     }
-
-    pub(super) fn put(&self, signal: Signal) {
-        let last_place = self.queue.capacity() <= 1;
-        let signal = if last_place { Signal::Flooded } else { signal };
-        if must_last(&signal) {
-            self.unwritten.told();
-        }
-        // Fails when the connection has ended or the word is already out.
-        let _ = self.queue.try_send(signal);
-    }
 }
 
-impl EventHandler for SignalQueue {
+/// Whether something in it is about to be decrypted: what was sealed for everybody, or for this device.
+fn is_sealed(stanza: &NodeRef<'_>) -> bool {
+    let each = |stanza: &NodeRef<'_>| stanza.get_children_by_tag("to").any(|to| to.get_optional_child("enc").is_some());
+    matches!(stanza.tag.as_ref(), "message" | "status")
+        && (stanza.get_optional_child("enc").is_some() || stanza.get_optional_child("participants").is_some_and(each))
+}
+
+impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
             Event::ServerAck(ack) if ack.class.as_deref().is_none_or(|class| class == "message") => {
@@ -151,18 +140,18 @@ impl EventHandler for SignalQueue {
         }
         let signal = match &*event {
             told if news::is_news(told) => Some(Signal::News(event)),
-            told => chats::change(told)
+            told => chats::change(told, self.missing_since)
                 .map(Signal::Chat)
                 .or_else(|| chats::label(told).map(Signal::Label))
                 .or_else(|| signal(told)),
         };
         if let Some(signal) = signal {
-            self.put(signal);
+            self.signals.put(signal);
         }
     }
 }
 
-/// Whether it is acknowledged to WhatsApp only when it is written.
+/// Whether it is acknowledged to WhatsApp only when it is written. So are posts, which are counted when their stanza comes.
 pub(super) fn must_last(signal: &Signal) -> bool {
     match signal {
         Signal::News(told) => news::must_last(told),
@@ -175,6 +164,7 @@ fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Of what has no module of its own.
 fn signal(event: &Event) -> Option<Signal> {
     Some(match event {
         Event::PairingQrCode(qr) => Signal::Qr { code: qr.code.clone(), valid_ms: millis(qr.timeout) },

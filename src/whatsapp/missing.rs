@@ -4,7 +4,8 @@
 //! decrypted and whose row is still on its way. A process that is killed between the two is delivered the message again
 //! after its start, cannot decrypt it a second time, and would acknowledge it as seen. What our inbox lacks was not seen.
 
-use super::events::{Signal, SignalQueue};
+use super::events::Signal;
+use super::queue::SignalQueue;
 use crate::domain::ids::TenantId;
 use crate::store::{Lease, Store, StoreError, Word};
 use std::sync::Arc;

@@ -22,18 +22,22 @@ mod history;
 mod http;
 pub mod incoming;
 mod interactive;
+mod linking;
 mod media;
 mod missing;
 mod news;
 pub mod outgoing;
+mod over;
 mod poll;
 mod posts;
+mod queue;
 mod ratchet;
 pub mod raw;
 mod tap;
 mod unwritten;
 mod viewers;
 mod wrappers;
+mod writes;
 
 pub use account::{
     Account, AccountError, BusinessProfile, Catalog, Checked, Community, ContactProfile, DefaultTimer, Group,

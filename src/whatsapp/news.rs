@@ -26,7 +26,7 @@ use whatsapp_rust::features::GroupMetadata;
 /// What [`Reporter::events`] reads.
 pub(super) fn is_news(told: &Told) -> bool {
     if let Told::MexNotification(told) = told {
-        return newsletter_change(&told.payload).is_some();
+        return newsletter_part(&told.payload).is_some();
     }
     matches!(
         told,
@@ -312,13 +312,18 @@ fn change_type(action: &Action) -> EventType {
     }
 }
 
+/// What a notification says of a newsletter, and in which respect.
+fn newsletter_part(payload: &Value) -> Option<(&str, &Value)> {
+    let data = payload["data"].as_object()?;
+    data.iter().find_map(|(name, told)| Some((name.strip_prefix("xwa2_notify_newsletter_")?, told)))
+}
+
 /// What a notification says of a newsletter: the type of the event, its address, and the rest. Nothing for what is not of
 /// newsletters, and for what has no word here.
 fn newsletter_change(payload: &Value) -> Option<(EventType, String, Value)> {
-    let data = payload["data"].as_object()?;
-    let (name, told) = data.iter().find(|(name, _)| name.starts_with("xwa2_notify_newsletter_"))?;
+    let (respect, told) = newsletter_part(payload)?;
     let id = told["id"].as_str()?.to_owned();
-    let (type_, said) = match name.strip_prefix("xwa2_notify_newsletter_")? {
+    let (type_, said) = match respect {
         "on_join" => (EventType::NewsletterJoined, json!({ "details": told_newsletter(told) })),
         "on_leave" => (EventType::NewsletterLeft, json!({})),
         "on_mute_change" => {

@@ -1,8 +1,10 @@
 //! Sending over one connection: the message in WhatsApp's form, and the wait for what its server says.
 
+use super::account::Memory;
 use super::media::{self, DownloadError, Files};
 use super::ratchet::Ratchet;
-use super::{interactive, poll, posts};
+use super::{Checked, Person, interactive, poll, posts};
+use crate::domain::clock::Clock;
 use crate::domain::jid::ChatId;
 use crate::domain::media::RemoteMedia;
 use crate::domain::outgoing::{ContactCard, Content, LinkPreview, Outcome};
@@ -35,15 +37,36 @@ type Verdict = Result<(), String>;
 #[derive(Default)]
 pub(super) struct Acks(Mutex<HashMap<String, oneshot::Sender<Verdict>>>);
 
+/// A send that waits for the server's word; it waits no longer when this is dropped.
+pub(super) struct Expected {
+    acks: Arc<Acks>,
+    id: String,
+    told: oneshot::Receiver<Verdict>,
+}
+
+impl Expected {
+    /// Nothing when the connection went.
+    pub(super) async fn verdict(mut self) -> Option<Verdict> {
+        (&mut self.told).await.ok()
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.told.close();
+        let mut waiting = self.acks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another one may wait under the same id by now.
+        if waiting.get(&self.id).is_some_and(oneshot::Sender::is_closed) {
+            waiting.remove(&self.id);
+        }
+    }
+}
+
 impl Acks {
-    pub(super) fn expect(&self, id: &str) -> oneshot::Receiver<Verdict> {
+    pub(super) fn expect(self: &Arc<Self>, id: &str) -> Expected {
         let (tell, told) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), tell);
-        told
-    }
-
-    pub(super) fn forget(&self, id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Expected { acks: self.clone(), id: id.to_owned(), told }
     }
 
     pub(super) fn arrived(&self, id: &str, error: Option<String>) {
@@ -129,6 +152,8 @@ pub(super) struct Sender {
     pub(super) ratchet: Arc<Ratchet>,
     pub(super) ack_timeout: Duration,
     pub(super) files: Files,
+    pub(super) memory: Arc<Memory>,
+    pub(super) clock: Clock,
 }
 
 impl Sender {
@@ -169,14 +194,14 @@ impl Sender {
         };
         let people = u32::try_from(audience.map_or(0, |audience| audience.people.len())).unwrap_or(u32::MAX);
         let time_max = self.ack_timeout + POST_TIME_PER_PERSON_MAX.saturating_mul(people);
-        let outcome = match tokio::time::timeout(time_max, async {
+        match tokio::time::timeout(time_max, async {
             if let Err(outcome) = self.hand_over(wa_id, &to, parcel, audience).await {
                 return outcome;
             }
-            match told.await {
-                Ok(Ok(())) => Outcome::Acked,
-                Ok(Err(code)) => Outcome::Nacked { code },
-                Err(_) => Outcome::Unknown { detail: "the connection was lost".to_owned() },
+            match told.verdict().await {
+                Some(Ok(())) => Outcome::Acked,
+                Some(Err(code)) => Outcome::Nacked { code },
+                None => Outcome::Unknown { detail: "the connection was lost".to_owned() },
             }
         })
         .await
@@ -185,9 +210,7 @@ impl Sender {
             Err(_) => {
                 Outcome::Unknown { detail: format!("no acknowledgement from whatsapp in {} s", time_max.as_secs()) }
             }
-        };
-        self.acks.forget(&stanza_id);
-        outcome
+        }
     }
 
     /// To the server; what it says of it is another matter.
@@ -228,13 +251,17 @@ impl Sender {
         self.client.status().send_raw(message, &people, options).await.map(|_| ())
     }
 
-    /// WhatsApp addresses posts by lid, and the library leaves out whom it knows none of: they are asked for. True when
-    /// WhatsApp said that there is none at all.
+    /// WhatsApp addresses posts by lid, and the library leaves out whom it knows none of: they are asked for, but who was
+    /// not there within the hour. True when WhatsApp said that there is none at all.
     async fn learn_lids(&self, people: &[Jid]) -> bool {
-        let mut unknown: Vec<Jid> = Vec::new();
+        let (mut unknown, mut absent): (Vec<Jid>, usize) = (Vec::new(), 0);
         for jid in people.iter().filter(|jid| jid.is_pn()) {
-            if !matches!(self.client.get_lid_pn_entry(jid).await, Ok(Some(_))) {
-                unknown.push(jid.clone());
+            if matches!(self.client.get_lid_pn_entry(jid).await, Ok(Some(_))) {
+                continue;
+            }
+            match self.memory.checked(&jid.to_string(), self.clock.now_ms()) {
+                Some(answer) if !answer.is_on_whatsapp => absent += 1,
+                _ => unknown.push(jid.clone()),
             }
         }
         let (mut learned, mut answered) = (0, true);
@@ -248,6 +275,10 @@ impl Sender {
                 }
             };
             for one in told {
+                if !one.is_registered && some.contains(&one.jid) {
+                    self.remember_absent(&one.jid);
+                    continue;
+                }
                 let Some(lid) = one.lid.as_ref().filter(|_| one.jid.is_pn()) else { continue };
                 match self.client.add_lid_pn_mapping(&lid.user, &one.jid.user, LearningSource::Usync).await {
                     Ok(_) => learned += 1,
@@ -255,10 +286,17 @@ impl Sender {
                 }
             }
         }
-        if learned < unknown.len() {
-            tracing::info!(left_out = unknown.len() - learned, "recipients of a status post are not on whatsapp");
+        let left_out = unknown.len() - learned.min(unknown.len()) + absent;
+        if left_out > 0 {
+            tracing::info!(left_out, "recipients of a status post are not on whatsapp");
         }
-        answered && learned == 0 && unknown.len() == people.len()
+        answered && left_out == people.len()
+    }
+
+    fn remember_absent(&self, jid: &Jid) {
+        let person = Person { jid: jid.to_string(), phone: Some(jid.user.to_string()), lid: None };
+        let answer = Checked { person, is_on_whatsapp: false, is_business: false };
+        self.memory.keep_checked(&jid.to_string(), answer, self.clock.now_ms());
     }
 
     /// The message in WhatsApp's form, or what the try came to without one.
@@ -555,6 +593,21 @@ mod tests {
 
     fn context(message: &wa::Message) -> &wa::ContextInfo {
         message.extended_text_message.as_option().and_then(|text| text.context_info.as_option()).expect("a context")
+    }
+
+    #[tokio::test]
+    async fn who_waits_no_longer_is_forgotten_and_not_who_came_after_under_the_same_id() {
+        let acks = Arc::new(Acks::default());
+        let waiting = || acks.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let first = acks.expect("3EB0");
+        drop(first);
+        assert_eq!(waiting(), 0);
+
+        let (first, second) = (acks.expect("3EB0"), acks.expect("3EB0"));
+        drop(first);
+        acks.arrived("3EB0", Some("404".into()));
+
+        assert_eq!((second.verdict().await, waiting()), (Some(Err("404".to_owned())), 0));
     }
 
     #[test]

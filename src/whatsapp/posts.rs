@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use wacore::types::events::InboundMessage;
 use wacore::types::message::EditAttribute;
-use wacore_binary::{Jid, Server};
+use wacore_binary::{Jid, NodeRef, Server};
 use waproto::whatsapp as wa;
 use whatsapp_rust::client::Client;
 use whatsapp_rust::features::NewsletterError;
@@ -56,6 +56,17 @@ pub(super) fn change(chat: &ChatId, content: &Content) -> Result<Option<Change>,
     }
 }
 
+/// Whether the library will report a post that this stanza brings. It reports none whose content does not decode.
+pub(super) fn tells_of_a_post(stanza: &NodeRef<'_>) -> bool {
+    stanza.tag.as_ref() == "message"
+        && stanza.get_attr("from").and_then(|from| from.to_jid()).is_some_and(|from| from.server == Server::Newsletter)
+        && wacore::messages::parse_message_info(stanza, &Jid::default(), None).is_ok()
+        && stanza
+            .get_optional_child("plaintext")
+            .and_then(NodeRef::content_bytes)
+            .is_some_and(|content| wa::Message::decode_from_slice(content).is_ok())
+}
+
 pub(super) fn is_post(message: &InboundMessage) -> bool {
     message.info.source.chat.server == Server::Newsletter
 }
@@ -97,6 +108,8 @@ pub(super) fn read(mut post: InboundMessage) -> InboundMessage {
 mod tests {
     use super::*;
     use wacore::types::message::{MessageInfo, MessageSource};
+    use wacore_binary::Node;
+    use wacore_binary::builder::NodeBuilder;
 
     fn post(text: &str, edit: EditAttribute) -> InboundMessage {
         let chat: Jid = "120363400000000001@newsletter".parse().expect("a newsletter");
@@ -133,6 +146,26 @@ mod tests {
         assert_eq!(new, Some("we open at ten"));
         assert!(!protocol(&deleted).edited_message.is_set());
         assert_eq!(read(post("we open at ten", EditAttribute::AdminEdit)).info.id, edited.info.id, "it came again");
+    }
+
+    #[test]
+    fn a_stanza_tells_of_a_post_when_the_library_will_report_one() {
+        let stanza = |from: &str, id: &str, content: &[u8]| {
+            let plain = NodeBuilder::new("plaintext").bytes(content.to_vec()).build();
+            let message = NodeBuilder::new("message").attr("from", from.to_owned()).attr("id", id.to_owned());
+            message.attr("t", 1_800_000_000_u64).attr("server_id", 100_u64).children([plain]).build()
+        };
+        let tells = |stanza: &Node| tells_of_a_post(&stanza.as_node_ref());
+        let (newsletter, hello) = ("120363400000000001@newsletter", &[0x0a, 2, b'h', b'i'][..]);
+
+        assert!(tells(&stanza(newsletter, "3EB0AA", hello)));
+        assert!(tells(&stanza(newsletter, "3EB0AA", &[])), "one that was taken back has nothing in it");
+        assert!(!tells(&stanza(newsletter, "", hello)));
+        assert!(!tells(&stanza(newsletter, "3EB0AA", &[0x0a, 200])), "it does not decode");
+        assert!(!tells(&stanza("6281@s.whatsapp.net", "3EB0AA", hello)));
+        let reaction = NodeBuilder::new("reaction").attr("code", "x").build();
+        let reacted = NodeBuilder::new("message").attr("from", newsletter).attr("id", "3EB0AA").children([reaction]);
+        assert!(!tells(&reacted.build()));
     }
 
     #[test]

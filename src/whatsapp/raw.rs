@@ -241,7 +241,8 @@ impl ser::SerializeSeq for List {
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), fmt::Error> {
         match value.serialize(Octet) {
             Ok(byte) => self.bytes.push(byte),
-            Err(_) => self.items.extend(value.serialize(Form)?),
+            // What is empty keeps its place among the others.
+            Err(_) => self.items.push(value.serialize(Form)?.unwrap_or(Value::Null)),
         }
         Ok(())
     }
@@ -430,6 +431,19 @@ mod tests {
         assert!(raw.contains("quoted") && raw.contains("1@lid") && raw.contains("\"stanzaId\":\"B\""), "{raw}");
         assert!(!raw.to_ascii_lowercase().contains("key"), "{raw}");
         assert!(!raw.contains(&BASE64.encode([7; 32])) && !raw.contains(&BASE64.encode([8; 32])), "{raw}");
+    }
+
+    #[test]
+    fn what_is_empty_keeps_its_place_in_a_list() {
+        #[derive(serde::Serialize)]
+        struct Hashes {
+            hashes: Vec<Vec<u8>>,
+        }
+        let hashes = Hashes { hashes: vec![vec![1], vec![], vec![2]] };
+
+        let shown = hashes.serialize(Form).expect("it is shown");
+
+        assert_eq!(shown, Some(json!({ "hashes": ["AQ==", null, "Ag=="] })));
     }
 
     #[test]

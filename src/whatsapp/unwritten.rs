@@ -5,7 +5,7 @@
 //! transport, the acknowledgement among them. When the news cannot be written the connection ends unacknowledged, and the
 //! server tells it again on the next one.
 //!
-//! Only what is told once and rarely is counted (`events::must_last`): a receipt that is lost costs a step of a status, and
+//! Only what is told once and rarely is counted (`events::must_last`, and posts in newsletters): a receipt that is lost costs a step of a status, and
 //! waiting for each would cost every send a commit.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,8 @@
 
 use crate::domain::outgoing::Status;
 use crate::store::ReceiptNews;
-use wacore::stanza::receipt::collect_simple_message_ids;
+use wacore::stanza::receipt::{collect_simple_message_ids, downgrade_for_feature_incapable};
+use wacore::types::presence::ReceiptType;
 use wacore_binary::NodeRef;
 
 const STATUS: &str = "status@broadcast";
@@ -15,6 +16,10 @@ pub(super) fn told(stanza: &NodeRef<'_>) -> Option<ReceiptNews> {
         return None;
     }
     let status = match attr("type").as_deref() {
+        // A device that cannot take posts says so this way.
+        None if downgrade_for_feature_incapable(stanza, ReceiptType::Delivered) != ReceiptType::Delivered => {
+            return None;
+        }
         None => Status::Delivered,
         Some("read") => Status::Read,
         Some("played") => Status::Played,
@@ -30,6 +35,18 @@ pub(super) fn told(stanza: &NodeRef<'_>) -> Option<ReceiptNews> {
 mod tests {
     use super::*;
     use wacore_binary::builder::NodeBuilder;
+
+    #[test]
+    fn a_device_that_cannot_take_posts_has_not_got_one() {
+        let receipt = |reason: &str| {
+            let error = NodeBuilder::new("error").attr("reason", reason.to_owned()).attr("type", "feature-incapable");
+            let receipt = NodeBuilder::new("receipt").attr("from", STATUS).attr("participant", "1001:3@lid");
+            receipt.attr("id", "A").attr("t", "7").children([error.build()]).build()
+        };
+
+        assert!(told(&receipt("lid").as_node_ref()).is_none());
+        assert_eq!(told(&receipt("other").as_node_ref()).map(|news| news.status), Some(Status::Delivered));
+    }
 
     #[test]
     fn a_receipt_for_a_post_names_who_it_is_from_and_every_post() {

@@ -49,12 +49,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Memory {
-    pub(super) fn checked(&self, address: &str, now: UnixMs) -> Option<Checked> {
+    pub(in crate::whatsapp) fn checked(&self, address: &str, now: UnixMs) -> Option<Checked> {
         let checked = locked(&self.checked);
         checked.get(address).filter(|(_, at)| now - at < CHECKED_FOR_MS).map(|(answer, _)| answer.clone())
     }
 
-    pub(super) fn keep_checked(&self, address: &str, answer: Checked, now: UnixMs) {
+    pub(in crate::whatsapp) fn keep_checked(&self, address: &str, answer: Checked, now: UnixMs) {
         let mut checked = locked(&self.checked);
         if checked.len() >= CHECKED_MAX && !checked.contains_key(address) {
             checked.retain(|_, (_, at)| now - *at < CHECKED_FOR_MS);

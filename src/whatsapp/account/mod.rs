@@ -145,10 +145,9 @@ impl Account {
         let said = self
             .ask(what, async {
                 sent.await.map_err(Into::into)?;
-                told.await.map_err(|_| AccountError::NotConnected)
+                told.verdict().await.ok_or(AccountError::NotConnected)
             })
             .await;
-        self.acks.forget(id);
         let refused = |code: String| refusal(code.parse().unwrap_or(400), "it was not taken".into(), None).about(what);
         said?.map_err(refused)
     }

@@ -1,9 +1,19 @@
 //! App state: its keys, the version of each collection, the MACs of what each holds.
+//!
+//! The library writes the version of a collection before it hands out what changed, and WhatsApp sends what lies before a
+//! version no more. So a version is written with the note that its changes are not all taken in, which goes when they are
+//! written. A collection that a connection finds with that note is asked for anew, all of it.
+//!
+//! The note is the record's number: the time in unix seconds at which all was taken in last, below zero; or the same above
+//! zero while something is missing, so that what was done since is still news.
 
 use super::{Backend, from_json, joined, library_error, to_json};
-use crate::store::{SessionKind, SessionWrite};
+use crate::domain::clock::UnixMs;
+use crate::store::{Record, SessionKind, SessionVault, SessionWrite};
+use crate::whatsapp::events::Signal;
 use async_trait::async_trait;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use wacore::appstate::hash::HashState;
 use wacore::appstate::processor::AppStateMutationMAC;
 use wacore::store::error::Result;
@@ -11,6 +21,81 @@ use wacore::store::traits::{AppStateSyncKey, AppSyncStore};
 
 fn mac_key(collection: &str, index_mac: &[u8]) -> Vec<u8> {
     joined(&[collection.as_bytes(), index_mac])
+}
+
+/// Collections that an earlier connection did not take in to their end are as if they had never been asked for. Tells since
+/// when something may be missing of one.
+pub(in crate::whatsapp) async fn ask_anew(records: &SessionVault) -> Result<Option<UnixMs>> {
+    let all = records.list(SessionKind::SyncVersion, None).await.map_err(library_error)?;
+    let missing: Vec<Record> = all.into_iter().filter(|record| record.number > 0).collect();
+    let since = missing.iter().map(|record| record.number).min();
+    let nothing = to_json(&HashState::default())?;
+    let forget = |record: Record| version(record.key, record.number, nothing.clone());
+    records.write(missing.into_iter().map(forget).collect()).await.map_err(library_error)?;
+    Ok(since.map(|since| since.saturating_mul(1_000)))
+}
+
+fn version(name: Vec<u8>, number: i64, value: Vec<u8>) -> SessionWrite {
+    SessionWrite::Put { kind: SessionKind::SyncVersion, key: name, scope: None, number, expires_at: None, value }
+}
+
+/// How far the library is with each collection, by what it asks and writes. It writes a version once more when it has handed
+/// out all changes up to it; a version that came with a whole collection it writes twice before that.
+#[derive(Default)]
+pub(super) struct Collections(Mutex<HashMap<String, Progress>>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// A version was written, and its changes are not handed out.
+    behind: bool,
+    /// The version was read since it was written last.
+    asked: bool,
+    /// All of it came at once, and no patch after it.
+    whole: bool,
+    /// Changes of a version that was written were dropped by the library, on an error.
+    dropped: bool,
+}
+
+impl Progress {
+    /// A new go reads the version twice. One that begins while changes are missing follows one that failed.
+    fn asked(&mut self) {
+        self.dropped |= self.behind && self.asked;
+        self.asked = true;
+    }
+
+    /// Whether all changes are handed out.
+    fn written(&mut self, is_repeat: bool) -> bool {
+        self.asked = false;
+        if !is_repeat {
+            self.behind = true;
+            return false;
+        }
+        if std::mem::take(&mut self.whole) {
+            return false;
+        }
+        self.behind = false;
+        !self.dropped
+    }
+}
+
+impl Collections {
+    fn of<T>(&self, name: &str, see: impl FnOnce(&mut Progress) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        see(all.entry(name.to_owned()).or_default())
+    }
+}
+
+impl Backend {
+    /// All changes of a collection up to this version are written.
+    pub(in crate::whatsapp) async fn taken_in(&self, name: &str, up_to: u64) -> Result<()> {
+        let _merging = self.merging.lock().await;
+        let record = self.records.get_record(SessionKind::SyncVersion, name.as_bytes()).await.map_err(library_error)?;
+        let Some(record) = record.filter(|record| record.number > 0) else { return Ok(()) };
+        if from_json::<HashState>(&record.value)?.version != up_to {
+            return Ok(());
+        }
+        self.write(vec![version(record.key, -self.records.now_s(), record.value)]).await
+    }
 }
 
 #[async_trait]
@@ -35,11 +120,28 @@ impl AppSyncStore for Backend {
     }
 
     async fn get_version(&self, name: &str) -> Result<HashState> {
+        self.collections.of(name, Progress::asked);
         Ok(self.get_json(SessionKind::SyncVersion, name.as_bytes()).await?.unwrap_or_default())
     }
 
     async fn set_version(&self, name: &str, state: HashState) -> Result<()> {
-        self.put(SessionKind::SyncVersion, name.as_bytes(), &to_json(&state)?).await
+        let _merging = self.merging.lock().await;
+        let earlier =
+            self.records.get_record(SessionKind::SyncVersion, name.as_bytes()).await.map_err(library_error)?;
+        let (before, mut number) = match &earlier {
+            Some(record) => (from_json::<HashState>(&record.value)?.version, record.number),
+            None => (0, 0),
+        };
+        let is_repeat = state.version == before;
+        if !is_repeat {
+            number = if number == 0 { self.records.now_s() } else { number.saturating_abs() };
+        }
+        self.write(vec![version(name.into(), number, to_json(&state)?)]).await?;
+        let handed_out = self.collections.of(name, |progress| progress.written(is_repeat));
+        if handed_out && number > 0 {
+            self.received.signals.put(Signal::TakenIn { collection: name.to_owned(), version: state.version });
+        }
+        Ok(())
     }
 
     async fn put_mutation_macs(&self, name: &str, version: u64, mutations: &[AppStateMutationMAC]) -> Result<()> {
@@ -59,6 +161,8 @@ impl AppSyncStore for Backend {
     }
 
     async fn get_mutation_macs(&self, name: &str, index_macs: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Vec<u8>>> {
+        // A patch is about to be applied.
+        self.collections.of(name, |progress| progress.whole = false);
         let by_key: HashMap<Vec<u8>, [u8; 32]> = index_macs.iter().map(|mac| (mac_key(name, mac), *mac)).collect();
         let keys: Vec<Vec<u8>> = by_key.keys().cloned().collect();
         let records = self.records.get_many(SessionKind::MutationMac, &keys).await.map_err(library_error)?;
@@ -71,6 +175,7 @@ impl AppSyncStore for Backend {
     }
 
     async fn clear_mutation_macs(&self, name: &str) -> Result<()> {
+        self.collections.of(name, |progress| progress.whole = true);
         let scope = name.as_bytes().to_vec();
         self.write(vec![SessionWrite::DeleteScope { kind: SessionKind::MutationMac, scope }]).await
     }
@@ -79,5 +184,47 @@ impl AppSyncStore for Backend {
         let newest = self.records.newest(SessionKind::SyncKey).await.map_err(library_error)?;
         // Reading it back proves that it is a key, not only a row.
         newest.map(|record| from_json::<AppStateSyncKey>(&record.value).map(|_| record.key)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the library does with a collection, one letter each: `?` reads its version, `=` begins anew, `p` is about to
+    /// apply a patch, `n` writes a new version, `r` the same again. Whether all is handed out, after each writing.
+    fn go(progress: &mut Progress, steps: &str) -> Vec<bool> {
+        let step = |step| match step {
+            '?' => {
+                progress.asked();
+                None
+            }
+            '=' | 'p' => {
+                progress.whole = step == '=';
+                None
+            }
+            step => Some(progress.written(step == 'r')),
+        };
+        steps.chars().filter_map(step).collect()
+    }
+
+    #[test]
+    fn a_version_is_handed_out_when_it_is_written_once_more() {
+        let of = |steps: &str| go(&mut Progress::default(), steps);
+        assert_eq!(of("??pnr"), [false, true], "a patch");
+        assert_eq!(of("??pnpnr"), [false, false, true], "two patches");
+        assert_eq!(of("??pn?pnr"), [false, false, true], "two pages");
+        assert_eq!(of("??=pnr"), [false, true], "the first patch of all");
+        assert_eq!(of("??=nrr"), [false, false, true], "a whole collection");
+        assert_eq!(of("??=npnr"), [false, false, true], "a whole collection and a patch");
+    }
+
+    #[test]
+    fn what_the_library_dropped_stays_missing() {
+        let mut progress = Progress::default();
+        // The patch after it, or another collection, failed.
+        assert_eq!(go(&mut progress, "??pnp"), [false]);
+        assert_eq!(go(&mut progress, "??r"), [false], "nothing more came");
+        assert_eq!(go(&mut progress, "??pnr"), [false, false]);
     }
 }

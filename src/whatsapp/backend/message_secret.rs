@@ -3,7 +3,7 @@
 use super::{Backend, joined, library_error};
 use crate::store::{Record, SessionKind, SessionWrite};
 use async_trait::async_trait;
-use wacore::store::error::{Result, StoreError as LibraryError};
+use wacore::store::error::Result;
 use wacore::store::traits::{MsgSecretEntry, MsgSecretStore, merge_msg_secret_expiry, merge_msg_secret_message_ts};
 
 const KIND: SessionKind = SessionKind::MessageSecret;
@@ -56,6 +56,6 @@ impl MsgSecretStore for Backend {
     }
 
     async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32> {
-        self.records.delete_expired(KIND, cutoff_timestamp).await.map_err(|e| LibraryError::Database(Box::new(e)))
+        self.delete_expired(KIND, cutoff_timestamp).await
     }
 }

@@ -1,7 +1,7 @@
 //! The key store that whatsapp-rust works on: its storage traits over our sealed session records.
 //!
-//! One backend per connection of a device, under the lease of that connection: once another owner took over, every
-//! write here fails and the client stops. Batched calls are one transaction each. Nothing is cached here; the client
+//! One backend per connection of a device, under the lease of that connection: once another owner took over, or the
+//! connection is over, every write here fails and the client stops. Batched calls are one transaction each. Nothing is cached here; the client
 //! library keeps its own caches.
 
 mod app_sync;
@@ -12,8 +12,11 @@ mod signal;
 
 use super::historian::Historian;
 use super::missing::Received;
+use super::over::{IsOver, Over};
 use super::ratchet::Ratchet;
 use crate::store::{SessionKind, SessionVault, SessionWrite, StoreError};
+use app_sync::Collections;
+pub(super) use app_sync::ask_anew;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -25,7 +28,9 @@ pub(super) struct Backend {
     received: Received,
     ratchet: Arc<Ratchet>,
     historian: Arc<Historian>,
-    /// Serialises read-modify-write on contact tokens and message secrets; there is one backend per device.
+    over: Arc<Over>,
+    collections: Collections,
+    /// Serialises read-modify-write on contact tokens, message secrets and versions of the app state; there is one backend per device.
     merging: Mutex<()>,
 }
 
@@ -35,8 +40,10 @@ impl Backend {
         received: Received,
         ratchet: Arc<Ratchet>,
         historian: Arc<Historian>,
+        over: Arc<Over>,
     ) -> Self {
-        Self { records, received, ratchet, historian, merging: Mutex::new(()) }
+        let (collections, merging) = (Collections::default(), Mutex::new(()));
+        Self { records, received, ratchet, historian, over, collections, merging }
     }
 
     async fn get(&self, kind: SessionKind, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -48,7 +55,13 @@ impl Backend {
     }
 
     async fn write(&self, changes: Vec<SessionWrite>) -> Result<()> {
+        let _not_yet = self.over.not_yet().await.map_err(over)?;
         self.records.write(changes).await.map_err(library_error)
+    }
+
+    async fn delete_expired(&self, kind: SessionKind, cutoff_s: i64) -> Result<u32> {
+        let _not_yet = self.over.not_yet().await.map_err(over)?;
+        self.records.delete_expired(kind, cutoff_s).await.map_err(library_error)
     }
 
     async fn put(&self, kind: SessionKind, key: &[u8], value: &[u8]) -> Result<()> {
@@ -58,6 +71,10 @@ impl Backend {
     async fn delete(&self, kind: SessionKind, key: &[u8]) -> Result<()> {
         self.write(vec![SessionWrite::delete(kind, key)]).await
     }
+}
+
+fn over(error: IsOver) -> LibraryError {
+    LibraryError::Database(Box::new(error))
 }
 
 /// The library looks for "busy" and "locked" to retry; our store retries by itself and says neither.

@@ -1,7 +1,7 @@
 //! What the protocol remembers of others: sender key distribution, lid and phone, device lists, groups, tokens; and the
 //! two buffers, of messages sent (for retry receipts) and of messages decrypted but not yet committed.
 
-use super::{Backend, from_json, joined, library_error, text, to_json};
+use super::{Backend, from_json, joined, library_error, over, text, to_json};
 use crate::store::{SessionKind, SessionWrite};
 use crate::whatsapp::history::tells_of_a_file;
 use async_trait::async_trait;
@@ -215,11 +215,12 @@ impl ProtocolStore for Backend {
 
     async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
         let key = joined(&[chat_jid.as_bytes(), message_id.as_bytes()]);
+        let _not_yet = self.over.not_yet().await.map_err(over)?;
         self.records.take(SessionKind::SentMessage, &key).await.map_err(library_error)
     }
 
     async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32> {
-        self.records.delete_expired(SessionKind::SentMessage, cutoff_timestamp - 1).await.map_err(library_error)
+        self.delete_expired(SessionKind::SentMessage, cutoff_timestamp - 1).await
     }
 
     async fn store_pending_inbound(&self, chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()> {
@@ -242,7 +243,7 @@ impl ProtocolStore for Backend {
     }
 
     async fn delete_expired_pending_inbound(&self, cutoff_timestamp: i64) -> Result<u32> {
-        self.records.delete_expired(SessionKind::PendingInbound, cutoff_timestamp - 1).await.map_err(library_error)
+        self.delete_expired(SessionKind::PendingInbound, cutoff_timestamp - 1).await
     }
 
     /// A word of a file of history is noted first: what is acknowledged is missing until its file is written. The library has

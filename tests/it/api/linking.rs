@@ -54,3 +54,17 @@ async fn a_gateway_that_serves_says_that_it_lives_and_is_ready() {
         "{readiness}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_that_whatsapp_does_not_confirm_says_that_the_phone_may_still_list_the_device() {
+    let gateway = tenant().await;
+    let refused = json!({ "phone": gateway.info["devicePhone"], "match": { "tag": "iq", "xmlns": "md" },
+        "action": "nack", "code": "500", "count": 1 });
+    gateway.phones().post("/faults", refused).await;
+
+    assert_eq!(answer(gateway.request("POST", &gateway.device("/logout"))).await.0, 200);
+
+    let health = gateway.get(&gateway.device("/health")).await["data"].clone();
+    assert_eq!(health["status"], "needs_pairing", "{health}");
+    assert!(text(&health["last_error"]).contains("may still list"), "{health}");
+}

@@ -291,3 +291,25 @@ async fn a_plugin_sees_a_post_before_it_is_taken() {
     let taken = post(&gateway, "text", json!({ "text": "buy ham", "recipients": [contact] })).await;
     shown(&gateway, &contact, &taken["messageId"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_on_whatsapp_is_not_asked_about_again_with_the_next_post() {
+    let gateway = tenant().await;
+    let nobody = json!([format!("{}9", text(&gateway.info["contactPhone"]))]);
+    let failed = async |words: &str| {
+        let receipt = post(&gateway, "text", json!({ "text": words, "recipients": nobody })).await;
+        until("the post to fail", async || {
+            let path = gateway.device(&format!("/messages/{}/status", text(&receipt["id"])));
+            (gateway.get(&path).await["status"] == "failed").then_some(())
+        })
+        .await;
+    };
+
+    failed("one").await;
+    // Nobody answers such a question any more.
+    let unanswered = json!({ "phone": gateway.info["devicePhone"], "action": "drop",
+        "match": { "tag": "iq", "xmlns": "usync", "direction": "in" } });
+    gateway.phones().post("/faults", unanswered).await;
+
+    failed("two").await;
+}

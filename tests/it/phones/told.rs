@@ -3,7 +3,181 @@
 use super::events;
 use crate::support::{Gateway, Phones, simulator, text, until};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// How a gateway ends.
+#[derive(Clone, Copy)]
+enum End {
+    Kill,
+    Stop,
+}
+
+impl End {
+    fn of(self, gateway: Gateway) {
+        match self {
+            Self::Kill => gateway.kill(),
+            Self::Stop => {
+                let told = Command::new("kill").arg(gateway.process().to_string()).status().unwrap();
+                assert!(told.success() && gateway.wait().success());
+            }
+        }
+    }
+}
+
+/// Until it is dropped by name, writing to `table` fails for what `when` names.
+fn refuse(folder: &Path, table: &str, when: &str) -> Connection {
+    let database = Connection::open(folder.join("rijan.db")).unwrap();
+    let refuse = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {when} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+    );
+    database.execute_batch(&refuse).unwrap();
+    database
+}
+
+/// The connection ended because something could not be written.
+async fn ended_for_it(gateway: &Gateway) {
+    let degraded = |data: &Value| data.to_string().contains("could not be written");
+    events(gateway, &text(&gateway.info["deviceId"]), "device.disconnected", degraded).await;
+}
+
+/// A newsletter of the contact's that the gateway's account follows.
+async fn newsletter(gateway: &Gateway, phones: &Phones) -> String {
+    let new = json!({ "name": "Bakery", "owner": gateway.info["contactPhone"] });
+    let id = text(&phones.post("/newsletters", new).await["id"]);
+    let follow = json!({ "phone": gateway.info["devicePhone"], "follows": true });
+    phones.post(&format!("/newsletters/{id}/follow"), follow).await;
+    id
+}
+
+/// What was posted there, as it was told, in order, once there are so many.
+async fn posts(gateway: &Gateway, newsletter: &str, count: usize) -> Vec<String> {
+    until("the posts", async || {
+        let told = gateway.get(&gateway.device("/events?cursor=0&type=message.received&limit=500")).await;
+        let posts = told.as_array()?.iter().filter(|event| event["payload"]["chat"] == newsletter);
+        let posts: Vec<String> = posts.map(|event| text(&event["payload"]["text"])).collect();
+        (posts.len() >= count).then_some(posts)
+    })
+    .await
+}
+
+/// The labels of the gateway's device by name, once there are so many.
+async fn labels(gateway: &Gateway, count: usize) -> Vec<String> {
+    until("the labels", async || {
+        let listed = gateway.get(&gateway.device("/labels")).await;
+        let labels = listed["data"]["labels"].as_array()?.iter().map(|label| text(&label["name"]));
+        let labels: Vec<String> = labels.collect();
+        (labels.len() >= count).then_some(labels)
+    })
+    .await
+}
+
+/// Every collection of the app state is noted as taken in.
+async fn all_taken_in(folder: &Path) {
+    const VERSIONS: u8 = 8;
+    let database = Connection::open(folder.join("rijan.db")).unwrap();
+    until("the app state to be taken in", async || {
+        let missing = "SELECT count(*) FROM device_sessions WHERE kind = ?1 AND number > 0";
+        let missing: u32 = database.query_row(missing, [VERSIONS], |row| row.get(0)).unwrap();
+        (missing == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_in_a_newsletter_is_not_acknowledged_before_it_is_written() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let phones = Phones::of(&simulator);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let newsletter = newsletter(&gateway, &phones).await;
+    let database = refuse(folder.path(), "messages_inbox", "new.chat LIKE '%@newsletter'");
+
+    phones.post(&format!("/newsletters/{newsletter}/posts"), json!({ "text": "we open at nine" })).await;
+    ended_for_it(&gateway).await;
+    gateway.kill();
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+
+    let gateway = Gateway::start(folder.path(), &simulator);
+    assert_eq!(posts(&gateway, &newsletter, 1).await, ["we open at nine"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_or_a_stop_among_many_posts_loses_none_and_tells_each_once() {
+    const POSTS: usize = 40;
+    for end in [End::Kill, End::Stop] {
+        let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+        let phones = Phones::of(&simulator);
+        let gateway = Gateway::start(folder.path(), &simulator);
+        let newsletter = newsletter(&gateway, &phones).await;
+
+        for number in 0..POSTS {
+            phones.post(&format!("/newsletters/{newsletter}/posts"), json!({ "text": format!("{number:02}") })).await;
+        }
+        posts(&gateway, &newsletter, 1).await;
+        end.of(gateway);
+
+        let gateway = Gateway::start(folder.path(), &simulator);
+        let mut told = posts(&gateway, &newsletter, POSTS).await;
+        told.sort();
+        assert_eq!(told, (0..POSTS).map(|number| format!("{number:02}")).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_device_set_and_could_not_be_written_is_there_after_a_restart_and_is_told() {
+    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+    let phones = Phones::of(&simulator);
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let (device, contact) = (text(&gateway.info["deviceId"]), text(&gateway.info["contactPhone"]));
+    let settings = format!("/accounts/{}/settings", text(&gateway.info["devicePhone"]));
+    // So many that the whole collection comes in a file.
+    for number in 0..12 {
+        let label = json!({ "label": { "id": format!("1{number:02}"), "name": "Old", "color": 1 } });
+        phones.post(&settings, label).await;
+    }
+    labels(&gateway, 12).await;
+    all_taken_in(folder.path()).await;
+    let database = refuse(folder.path(), "chat_labels", "true");
+
+    phones.post(&settings, json!({ "label": { "id": "7", "name": "VIP", "color": 5 } })).await;
+    phones.post(&settings, json!({ "label_chat": { "id": "7", "phone": contact, "on": true } })).await;
+    ended_for_it(&gateway).await;
+    gateway.kill();
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+
+    let gateway = Gateway::start(folder.path(), &simulator);
+    let told = events(&gateway, &device, "chat.updated", |data| data["changes"]["label"] == "7").await;
+    let told: Vec<_> = told.iter().filter(|data| data["changes"]["label"] == "7").collect();
+    assert_eq!((told.len(), &told[0]["changes"]["labels"][0]["name"]), (1, &json!("VIP")), "{told:?}");
+    assert_eq!(labels(&gateway, 13).await.len(), 13);
+    all_taken_in(folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_or_a_stop_among_many_changes_of_another_device_loses_none() {
+    const LABELS: usize = 30;
+    for end in [End::Kill, End::Stop] {
+        let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
+        let phones = Phones::of(&simulator);
+        let gateway = Gateway::start(folder.path(), &simulator);
+        let settings = format!("/accounts/{}/settings", text(&gateway.info["devicePhone"]));
+
+        for number in 0..LABELS {
+            let label =
+                json!({ "label": { "id": format!("1{number:02}"), "name": format!("{number:02}"), "color": 1 } });
+            phones.post(&settings, label).await;
+        }
+        labels(&gateway, 1).await;
+        end.of(gateway);
+
+        let gateway = Gateway::start(folder.path(), &simulator);
+        let mut here = labels(&gateway, LABELS).await;
+        here.sort();
+        assert_eq!(here, (0..LABELS).map(|number| format!("{number:02}")).collect::<Vec<_>>());
+        all_taken_in(folder.path()).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_in_a_group_is_not_acknowledged_before_it_is_written() {
@@ -14,15 +188,11 @@ async fn what_happened_in_a_group_is_not_acknowledged_before_it_is_written() {
     let device = text(&gateway.info["deviceId"]);
     let new = json!({ "subject": "Order", "creator": own, "members": [contact] });
     let group = text(&phones.post("/groups", new).await["id"]);
-    let database = Connection::open(folder.path().join("rijan.db")).unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON event_logs WHEN new.type = 'participant.removed' \
-                  BEGIN SELECT RAISE(ABORT, 'refused by the test'); END";
-    database.execute_batch(refuse).unwrap();
+    let database = refuse(folder.path(), "event_logs", "new.type = 'participant.removed'");
 
     phones.post(&format!("/groups/{group}/leave"), json!({ "phone": contact })).await;
     // The connection ends, and the next one is told it again, as often as it takes.
-    let degraded = |data: &serde_json::Value| data.to_string().contains("could not be written");
-    events(&gateway, &device, "device.disconnected", degraded).await;
+    ended_for_it(&gateway).await;
     gateway.kill();
     database.execute_batch("DROP TRIGGER refuse").unwrap();
 
