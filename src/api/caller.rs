@@ -483,7 +483,7 @@ impl FromRequestParts<Api> for ReadsFigures {
         Anybody::from_request_parts(parts, api).await?;
         let Some(token) = &api.settings.metrics_token else { return Ok(Self) };
         let Some(given) = presented_key(&parts.headers) else { return Err(ApiError::Unauthorized) };
-        api.limits.check(&limits::Key::FailedAuth(request::client_address()))?;
+        api.limits.check(&Key::FailedAuth(request::client_address()))?;
         if api_key::is_token(&given, token) {
             return Ok(Self);
         }

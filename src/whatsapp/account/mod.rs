@@ -112,7 +112,7 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(sender: Sender, memory: Arc<Memory>, clock: Clock) -> Self {
-        let Sender { client, acks, ratchet, ack_timeout, files: _ } = sender;
+        let Sender { client, acks, ratchet, ack_timeout, .. } = sender;
         Self { client, acks, ratchet, answer_time_max: ack_timeout, clock, memory }
     }
 

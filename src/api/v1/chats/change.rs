@@ -7,11 +7,11 @@ use crate::api::envelope::{Answer, Bare, Done, Envelope, done};
 use crate::api::error::ApiError;
 use crate::api::extract::Path;
 use crate::api::fields::Fields;
-use crate::api::limits::Key;
 use crate::api::v1::groups::details::ephemeral;
 use crate::domain::allowance::SendKind;
 use crate::domain::chat::{Change, muted_until};
 use crate::domain::jid::PersonId;
+use crate::limits::Key;
 use crate::store::StoreError;
 use crate::whatsapp::Named;
 use axum::Json;
@@ -249,7 +249,7 @@ pub(in crate::api) async fn disappearing(
     let seconds = seconds.ok_or_else(|| ApiError::field("seconds", "is required"))?;
     let place = Place::of(&api, &device, &chat).await?;
     let account = device.account(&api)?;
-    api.limits.charge_own(Key::Sent(SendKind::Text, device.id().clone()), &device.tenant.allowance)?;
+    api.limits.charge_own(&Key::Sent(SendKind::Text, device.id().clone()), &device.tenant.allowance)?;
     account.set_chat_ephemeral(&place.address, seconds).await?;
     Ok(done(if seconds == 0 { "messages of the chat stay" } else { "messages of the chat disappear after that time" }))
 }
