@@ -131,6 +131,7 @@ pub(in crate::api) async fn reset_rate_limits(
 pub(in crate::api) async fn clean_up(State(api): State<Api>, admin: Admin) -> Answer<Cleaned> {
     let swept = api.store.sweep(api.settings.keep).await?;
     let left_behind = api.store.empty_deleted().await?;
+    api.store.note_emptied().await?;
     api.store.audit(admin.audit("store.cleaned", "store", "all")).await?;
     Ok(enveloped(Cleaned {
         idempotency_keys: swept.idempotency_keys,
