@@ -11,7 +11,7 @@ const ROWS_AT_ONCE: usize = 500;
 const PAGES_AT_ONCE: i64 = 200;
 /// What was under way when something was deleted has ended by then; until then it is looked at again.
 const SETTLED_AFTER_MS: i64 = 600_000;
-/// The store's note that words are to be written out of the index, with a figure that rises with every such word.
+/// The store's note that words are to be written out of the index, with a figure that is another one each time.
 const WORDS_TO_FORGET: &str = "words_to_forget";
 
 /// Rows that belong to somebody: where, by which key they are taken out, and whose they are, as a condition on `?1`.
@@ -194,7 +194,7 @@ impl Store {
         removed(self.in_steps(ROWS_AT_ONCE, remove_left_step).await, "chats")
     }
 
-    /// How often lines went whose words are to be written out of the index.
+    /// The note that lines went whose words are to be written out of the index.
     async fn words_noted(&self) -> Result<Option<i64>> {
         self.db
             .read(|conn| {
@@ -332,8 +332,8 @@ fn removed(rows: Result<usize>, table: &str) -> Result<Option<usize>> {
 /// Lines go whose words stay in the index until it is written anew: that is to be done.
 pub(in crate::store) fn note_words(tx: &Tx<'_>) -> Result<()> {
     tx.execute(
-        "INSERT INTO store_facts (name, value) VALUES (?1, CAST(1 AS BLOB)) \
-         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB)",
+        "INSERT INTO store_facts (name, value) VALUES (?1, CAST(random() AS BLOB)) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         [WORDS_TO_FORGET],
     )?;
     Ok(())
