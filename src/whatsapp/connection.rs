@@ -1,7 +1,7 @@
 //! One connection of a device, from the first byte to its end. Returns why it ended; decides nothing.
 
 use super::account::watch_again;
-use super::backend::{Backend, ask_anew};
+use super::backend::{Anew, Backend};
 use super::client::{Parts, Running, build};
 use super::device::{Control, Environment};
 use super::events::{Listener, Signal};
@@ -93,6 +93,8 @@ pub(super) struct Connection<'a> {
     connected: bool,
     /// Words of files of history that earlier connections did not read to their end.
     unread: Vec<Word>,
+    /// Collections of the app state that are asked for once it is connected.
+    anew: Anew,
     /// Changes of chats or labels could not be written.
     pub(super) changes_lost: bool,
     /// The owner logs out.
@@ -111,7 +113,7 @@ impl<'a> Connection<'a> {
         let ratchet = Arc::new(Ratchet::default());
         let unwritten = Arc::new(Unwritten::default());
         let (historian, ready) = Historian::new();
-        let missing_since = ask_anew(&records).await;
+        let anew = Anew::of(&records).await.map_err(|error| format!("what is missing is not known: {error}"))?;
         let (queue, signals) = SignalQueue::new(unwritten.clone());
         let listener = Listener {
             signals: queue.clone(),
@@ -120,7 +122,7 @@ impl<'a> Connection<'a> {
             unwritten: unwritten.clone(),
             historian: historian.clone(),
             tap,
-            missing_since: missing_since.map_err(|error| format!("what is missing is not known: {error}"))?,
+            missing_since: anew.since,
         };
         let hook = Hook {
             store: env.store.clone(),
@@ -185,6 +187,8 @@ impl<'a> Connection<'a> {
             linked,
             connected: false,
             unread,
+            // Of a device that is being linked the library asks for all of them.
+            anew: if linked { anew } else { Anew::default() },
             changes_lost: false,
             leaving: None,
         })
@@ -374,6 +378,7 @@ impl<'a> Connection<'a> {
         if !unread.is_empty() {
             tokio::spawn(ask_for_history(self.client.clone(), self.env.store.clone(), self.lease.clone(), unread));
         }
+        tokio::spawn(std::mem::take(&mut self.anew).ask(self.client.clone()));
         let watched = self.control.memory.watched();
         if !watched.is_empty() {
             // Off this loop, which must hear what it asks for.

@@ -13,26 +13,57 @@ use crate::store::{Record, SessionKind, SessionVault, SessionWrite};
 use crate::whatsapp::events::Signal;
 use async_trait::async_trait;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use wacore::appstate::hash::HashState;
+use wacore::appstate::patch_decode::WAPatchName;
 use wacore::appstate::processor::AppStateMutationMAC;
 use wacore::store::error::Result;
 use wacore::store::traits::{AppStateSyncKey, AppSyncStore};
+use whatsapp_rust::client::Client;
+use whatsapp_rust::sync_task::MajorSyncTask;
 
 fn mac_key(collection: &str, index_mac: &[u8]) -> Vec<u8> {
     joined(&[collection.as_bytes(), index_mac])
 }
 
-/// Collections that an earlier connection did not take in to their end are as if they had never been asked for. Tells since
-/// when something may be missing of one.
-pub(in crate::whatsapp) async fn ask_anew(records: &SessionVault) -> Result<Option<UnixMs>> {
-    let all = records.list(SessionKind::SyncVersion, None).await.map_err(library_error)?;
-    let missing: Vec<Record> = all.into_iter().filter(|record| record.number > 0).collect();
-    let since = missing.iter().map(|record| record.number).min();
-    let nothing = to_json(&HashState::default())?;
-    let forget = |record: Record| version(record.key, record.number, nothing.clone());
-    records.write(missing.into_iter().map(forget).collect()).await.map_err(library_error)?;
-    Ok(since.map(|since| since.saturating_mul(1_000)))
+/// In the order in which they are asked for.
+const COLLECTIONS: [WAPatchName; 5] = [
+    WAPatchName::CriticalBlock,
+    WAPatchName::CriticalUnblockLow,
+    WAPatchName::RegularLow,
+    WAPatchName::RegularHigh,
+    WAPatchName::Regular,
+];
+
+/// Collections of which earlier connections did not take in everything.
+#[derive(Debug, Default)]
+pub(in crate::whatsapp) struct Anew {
+    collections: Vec<WAPatchName>,
+    /// Something may be missing since then, in unix milliseconds; nothing of one that was never taken in is news.
+    pub(in crate::whatsapp) since: Option<UnixMs>,
+}
+
+impl Anew {
+    /// Forgets what is known of them, so that all of each is asked for.
+    pub(in crate::whatsapp) async fn of(records: &SessionVault) -> Result<Self> {
+        let all = records.list(SessionKind::SyncVersion, None).await.map_err(library_error)?;
+        let is_here =
+            |name: &WAPatchName| all.iter().any(|record| record.key == name.as_str().as_bytes() && record.number <= 0);
+        let collections = COLLECTIONS.into_iter().filter(|name| !is_here(name)).collect();
+        let missing: Vec<Record> = all.iter().filter(|record| record.number > 0).cloned().collect();
+        let since = missing.iter().map(|record| record.number.saturating_mul(1_000)).min();
+        let nothing = to_json(&HashState::default())?;
+        let forget = |record: Record| version(record.key, record.number, nothing.clone());
+        records.write(missing.into_iter().map(forget).collect()).await.map_err(library_error)?;
+        Ok(Self { collections, since })
+    }
+
+    /// The library asks by itself only for what changes from now on, and for everything when a device was linked.
+    pub(in crate::whatsapp) async fn ask(self, client: Arc<Client>) {
+        for name in self.collections {
+            client.process_sync_task(MajorSyncTask::AppStateSync { name, full_sync: true }).await;
+        }
+    }
 }
 
 fn version(name: Vec<u8>, number: i64, value: Vec<u8>) -> SessionWrite {
@@ -46,35 +77,16 @@ pub(super) struct Collections(Mutex<HashMap<String, Progress>>);
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// A version was written, and its changes are not handed out.
-    behind: bool,
-    /// The version was read since it was written last.
-    asked: bool,
     /// All of it came at once, and no patch after it.
     whole: bool,
-    /// Changes of a version that was written were dropped by the library, on an error.
+    /// Something could not be written: the library dropped the changes of a version that may be written.
     dropped: bool,
 }
 
 impl Progress {
-    /// A new go reads the version twice. One that begins while changes are missing follows one that failed.
-    fn asked(&mut self) {
-        self.dropped |= self.behind && self.asked;
-        self.asked = true;
-    }
-
-    /// Whether all changes are handed out.
+    /// A version was written. Whether all changes up to it are handed out.
     fn written(&mut self, is_repeat: bool) -> bool {
-        self.asked = false;
-        if !is_repeat {
-            self.behind = true;
-            return false;
-        }
-        if std::mem::take(&mut self.whole) {
-            return false;
-        }
-        self.behind = false;
-        !self.dropped
+        is_repeat && !std::mem::take(&mut self.whole) && !self.dropped
     }
 }
 
@@ -86,6 +98,14 @@ impl Collections {
 }
 
 impl Backend {
+    async fn write_of(&self, name: &str, changes: Vec<SessionWrite>) -> Result<()> {
+        let written = self.write(changes).await;
+        if written.is_err() {
+            self.collections.of(name, |progress| progress.dropped = true);
+        }
+        written
+    }
+
     /// All changes of a collection up to this version are written.
     pub(in crate::whatsapp) async fn taken_in(&self, name: &str, up_to: u64) -> Result<()> {
         let _merging = self.merging.lock().await;
@@ -120,7 +140,6 @@ impl AppSyncStore for Backend {
     }
 
     async fn get_version(&self, name: &str) -> Result<HashState> {
-        self.collections.of(name, Progress::asked);
         Ok(self.get_json(SessionKind::SyncVersion, name.as_bytes()).await?.unwrap_or_default())
     }
 
@@ -136,7 +155,7 @@ impl AppSyncStore for Backend {
         if !is_repeat {
             number = if number == 0 { self.records.now_s() } else { number.saturating_abs() };
         }
-        self.write(vec![version(name.into(), number, to_json(&state)?)]).await?;
+        self.write_of(name, vec![version(name.into(), number, to_json(&state)?)]).await?;
         let handed_out = self.collections.of(name, |progress| progress.written(is_repeat));
         if handed_out && number > 0 {
             self.received.signals.put(Signal::TakenIn { collection: name.to_owned(), version: state.version });
@@ -153,7 +172,7 @@ impl AppSyncStore for Backend {
             expires_at: None,
             value: mutation.value_mac.clone(),
         };
-        self.write(mutations.iter().map(put).collect()).await
+        self.write_of(name, mutations.iter().map(put).collect()).await
     }
 
     async fn get_mutation_mac(&self, name: &str, index_mac: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -171,13 +190,13 @@ impl AppSyncStore for Backend {
 
     async fn delete_mutation_macs(&self, name: &str, index_macs: &[Vec<u8>]) -> Result<()> {
         let delete = |mac: &Vec<u8>| SessionWrite::delete(SessionKind::MutationMac, mac_key(name, mac));
-        self.write(index_macs.iter().map(delete).collect()).await
+        self.write_of(name, index_macs.iter().map(delete).collect()).await
     }
 
     async fn clear_mutation_macs(&self, name: &str) -> Result<()> {
         self.collections.of(name, |progress| progress.whole = true);
         let scope = name.as_bytes().to_vec();
-        self.write(vec![SessionWrite::DeleteScope { kind: SessionKind::MutationMac, scope }]).await
+        self.write_of(name, vec![SessionWrite::DeleteScope { kind: SessionKind::MutationMac, scope }]).await
     }
 
     async fn get_latest_sync_key_id(&self) -> Result<Option<Vec<u8>>> {
@@ -191,14 +210,11 @@ impl AppSyncStore for Backend {
 mod tests {
     use super::*;
 
-    /// What the library does with a collection, one letter each: `?` reads its version, `=` begins anew, `p` is about to
-    /// apply a patch, `n` writes a new version, `r` the same again. Whether all is handed out, after each writing.
-    fn go(progress: &mut Progress, steps: &str) -> Vec<bool> {
+    /// What the library does with a collection, one letter each: `=` begins anew, `p` is about to apply a patch, `n` writes
+    /// a new version, `r` the same again. Whether all is handed out, after each writing.
+    fn go(steps: &str) -> Vec<bool> {
+        let mut progress = Progress::default();
         let step = |step| match step {
-            '?' => {
-                progress.asked();
-                None
-            }
             '=' | 'p' => {
                 progress.whole = step == '=';
                 None
@@ -210,21 +226,12 @@ mod tests {
 
     #[test]
     fn a_version_is_handed_out_when_it_is_written_once_more() {
-        let of = |steps: &str| go(&mut Progress::default(), steps);
-        assert_eq!(of("??pnr"), [false, true], "a patch");
-        assert_eq!(of("??pnpnr"), [false, false, true], "two patches");
-        assert_eq!(of("??pn?pnr"), [false, false, true], "two pages");
-        assert_eq!(of("??=pnr"), [false, true], "the first patch of all");
-        assert_eq!(of("??=nrr"), [false, false, true], "a whole collection");
-        assert_eq!(of("??=npnr"), [false, false, true], "a whole collection and a patch");
-    }
-
-    #[test]
-    fn what_the_library_dropped_stays_missing() {
-        let mut progress = Progress::default();
-        // The patch after it, or another collection, failed.
-        assert_eq!(go(&mut progress, "??pnp"), [false]);
-        assert_eq!(go(&mut progress, "??r"), [false], "nothing more came");
-        assert_eq!(go(&mut progress, "??pnr"), [false, false]);
+        assert_eq!(go("pnr"), [false, true], "a patch");
+        assert_eq!(go("pnpnr"), [false, false, true], "two patches");
+        assert_eq!(go("=pnr"), [false, true], "the first patch of all");
+        assert_eq!(go("=nrr"), [false, false, true], "a whole collection");
+        assert_eq!(go("=npnr"), [false, false, true], "a whole collection and a patch");
+        let mut failed = Progress { dropped: true, ..Progress::default() };
+        assert!(!failed.written(true), "what the library dropped stays missing");
     }
 }
