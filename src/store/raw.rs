@@ -151,8 +151,8 @@ mod tests {
 
         let page = world.store.raw_messages(&world.tenant, behind.clone()).await.expect("raw");
 
-        assert_eq!((page.messages.len(), &page.messages[&events[0].id]), (17, &RawMessage::TooLarge));
-        assert_eq!(page.next.as_ref(), Some(&events[17].id));
+        assert_eq!((page.messages.len(), &page.messages[&behind[0].event]), (17, &RawMessage::TooLarge));
+        assert_eq!(page.next.as_ref(), Some(&behind[17].event));
         let rest = world.store.raw_messages(&world.tenant, behind[17..].to_vec()).await.expect("raw");
         assert_eq!((rest.messages.len(), rest.next), (4, None));
     }

@@ -50,6 +50,7 @@ carriers!(
     order_message,
     album_message,
     sticker_pack_message,
+    rich_response_message,
     call,
     request_phone_number_message,
     message_history_bundle,

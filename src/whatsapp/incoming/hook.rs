@@ -209,12 +209,17 @@ pub(super) fn without_keys(message: &wa::Message) -> Option<wa::Message> {
     if let Some(call) = message.call.as_option_mut() {
         call.call_key = None;
     }
-    (message != wa::Message::default()).then_some(message)
+    (!is_empty(&message)).then_some(message)
 }
 
 /// What the library has no field for leaves nothing, and is a message all the same; one that brings keys is none.
 pub(super) fn nameless(message: &wa::Message) -> Option<wa::Message> {
     let mut rest = message.clone();
     rest.message_context_info = Default::default();
-    (rest == wa::Message::default()).then_some(rest)
+    is_empty(&rest).then_some(rest)
+}
+
+/// Whether no field is set. One that is set and has nothing in it says which kind it is; comparing would take it for unset.
+pub(super) fn is_empty(message: &wa::Message) -> bool {
+    message.encoded_len() == 0
 }

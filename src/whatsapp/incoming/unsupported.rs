@@ -26,7 +26,7 @@ pub(super) fn name(message: &wa::Message) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::content;
+    use super::super::{content, hook};
     use super::*;
     use buffa::Message as _;
     use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ mod tests {
                 ],
             };
             let message = wa::Message::decode_from_slice(&bytes).expect("decodes");
-            if message == wa::Message::default() {
+            if hook::is_empty(&message) {
                 continue;
             }
             let (_, kind, fields) = content(&message);

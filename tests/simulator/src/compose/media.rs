@@ -125,7 +125,6 @@ impl Media {
                     direct_path,
                     media_key_timestamp,
                     context_info,
-                    ..Default::default()
                 }));
             }
             Kind::Document | Kind::History | Kind::AppState => {
@@ -142,7 +141,6 @@ impl Media {
                     direct_path,
                     media_key_timestamp,
                     context_info,
-                    ..Default::default()
                 }));
                 if self.caption.is_some() {
                     let inside = wa::FutureProofMessage { message: Some(Box::new(message)) };

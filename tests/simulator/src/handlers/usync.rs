@@ -62,7 +62,8 @@ fn answer_part(world: &World, part: &str, phone: Option<&str>, known: Option<&Ac
             Some(NodeBuilder::new("status").attr("t", world.now()).bytes(about.into_bytes()).build())
         }
         ("disappearing_mode", Some(account)) => {
-            let (duration, at) = (account.state().default_timer_s, account.state().default_timer_set_at);
+            let state = account.state();
+            let (duration, at) = (state.default_timer_s, state.default_timer_set_at);
             Some(NodeBuilder::new("disappearing_mode").attr("duration", duration).attr("t", at).build())
         }
         _ => None,
