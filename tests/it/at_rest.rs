@@ -77,10 +77,13 @@ async fn nothing_that_was_said_stands_on_disk_after_its_tenant_was_deleted() {
     let tenant = text(&gateway.info["tenantId"]);
     assert_eq!(answer(gateway.admin("DELETE", &format!("/admin/tenants/{tenant}"))).await.0, 200);
 
-    let (status, cleaned) = answer(gateway.admin("POST", "/admin/cleanup")).await;
-
-    assert_eq!(status, 200, "{cleaned}");
-    until("the words to be gone from the disk", async || (on_disk() == 0).then_some(())).await;
+    // A pass that finds somebody reading leaves the log of the database to the next.
+    until("the words to be gone from the disk", async || {
+        let (status, cleaned) = answer(gateway.admin("POST", "/admin/cleanup")).await;
+        assert_eq!(status, 200, "{cleaned}");
+        (on_disk() == 0).then_some(())
+    })
+    .await;
     let (_, log) = answer(gateway.admin("GET", &format!("/admin/audit-logs?tenantId={tenant}"))).await;
     assert_eq!(log["data"]["logs"][0]["action"], "tenant.deleted", "what was done stays: {log}");
 }

@@ -1,6 +1,6 @@
 //! What an account shows, sees and lets others do: set by one device, read back by another.
 
-use crate::support::{Tenant, answer, tenant, text, until};
+use crate::support::{Tenant, answer, form, png, tenant, text, until};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -310,6 +310,11 @@ async fn a_device_that_is_stopped_answers_409_and_a_server_that_is_silent_504() 
 async fn what_the_client_library_has_no_call_for_is_answered_501_with_its_name() {
     let gateway = tenant().await;
     let (_, document) = answer(gateway.http.get(gateway.url("/docs/json"))).await;
+    let (type_, body) = form(&[("file", Some(("a.png", "image/png")), &png(100))]);
+    let upload = gateway.request("POST", &gateway.device("/media/upload")).header("content-type", type_).body(body);
+    let id = answer(upload).await.1["mediaId"].clone();
+    let shown = json!({ "name": "with-a-file", "mediaId": id });
+    assert_eq!(answer(gateway.request("POST", "/v1/templates").json(&shown)).await.0, 201);
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -319,9 +324,13 @@ async fn what_the_client_library_has_no_call_for_is_answered_501_with_its_name()
             let path = path.replace("{device}", &text(&gateway.info["deviceId"]));
             let request = gateway.request(&method.to_uppercase(), &path);
             // Files are sent, and only a newsletter cannot have them.
-            let to_newsletter = json!({ "to": "120363400000000001@newsletter", "mediaBuffer": "AAAA" });
+            let to = "120363400000000001@newsletter";
+            let to_newsletter = match path.ends_with("/template") {
+                true => json!({ "to": to, "template": "with-a-file" }),
+                false => json!({ "to": to, "mediaBuffer": "AAAA" }),
+            };
             let is_file = operation["requestBody"]["content"].get("multipart/form-data").is_some();
-            let request = if is_file { request.json(&to_newsletter) } else { request };
+            let request = if is_file || path.ends_with("/template") { request.json(&to_newsletter) } else { request };
             let (status, answer) = answer(request).await;
             assert_eq!((status, &answer["error"]["code"]), (501, &json!("NOT_SUPPORTED")), "{method} {path}");
             assert!(text(&answer["error"]["message"]).ends_with("is missing"), "{answer}");

@@ -51,7 +51,7 @@ async fn a_template_is_kept_changed_filled_and_deleted() {
     let (status, made) = answer(gateway.request("POST", "/v1/templates").json(&body)).await;
     assert_eq!((status, &made["data"]["template"]["variables"]), (201, &json!(["name", "order"])), "{made}");
     let (status, taken) = answer(gateway.request("POST", "/v1/templates").json(&body)).await;
-    assert_eq!((status, &taken["error"]["code"]), (409, &json!("CONFLICT")));
+    assert_eq!((status, &taken["error"]["code"]), (409, &json!("ALREADY_EXISTS")));
     let path = format!("/v1/templates/{}", text(&made["data"]["template"]["id"]));
 
     let fill = |variables: Value| json!({ "to": gateway.info["contactPhone"], "template": "order-ready", "variables": variables });
@@ -193,7 +193,8 @@ async fn what_is_rarely_sent_has_a_type_of_its_own_and_what_is_not_read_has_its_
     let of_chat: Vec<String> = lines.as_array().unwrap().iter().rev().map(|line| text(&line["type"])).collect();
     assert_eq!(of_chat, types);
     for (word, kind) in [("Stocktaking", "event"), ("Lunch", "group_invite"), ("way", "live_location")] {
-        let found = gateway.get(&gateway.device(&format!("/messages/search?q={word}"))).await["messages"].clone();
+        let found = gateway.get(&gateway.device(&format!("/messages/search?q={word}"))).await;
+        let found = &found["data"]["messages"];
         assert_eq!((found.as_array().unwrap().len(), &found[0]["type"]), (1, &json!(kind)), "{word}: {found}");
     }
 }

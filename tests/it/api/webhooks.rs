@@ -79,11 +79,10 @@ async fn a_failing_receiver_gets_its_attempts_then_the_delivery_is_parked_and_41
 async fn a_webhook_of_some_devices_is_one_of_all_again_with_an_empty_list() {
     let (gateway, receiver) = (own(&[]).await, Receiver::start().await);
     let hook = json!({ "url": receiver.url, "events": ["*"], "deviceIds": [gateway.info["deviceId"]] });
-    let made = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await.1["data"]["webhook"].clone();
+    let made = answer(gateway.request("POST", "/v1/webhooks").json(&hook)).await.1;
     assert_eq!(made["deviceIds"], json!([gateway.info["deviceId"]]), "{made}");
     let path = format!("/v1/webhooks/{}", text(&made["id"]));
-    let change =
-        async |body: Value| answer(gateway.request("PUT", &path).json(&body)).await.1["data"]["webhook"].clone();
+    let change = async |body: Value| answer(gateway.request("PUT", &path).json(&body)).await.1;
 
     assert_eq!(change(json!({ "name": "crm" })).await["deviceIds"], made["deviceIds"], "left out, it stays");
     assert_eq!(change(json!({ "deviceIds": [] })).await["deviceIds"], Value::Null);
