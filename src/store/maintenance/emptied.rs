@@ -90,6 +90,10 @@ impl Store {
         for owner in self.to_empty(UnixMs::MAX).await? {
             rows += self.emptied(&owner).await?.unwrap_or_default();
         }
+        if rows > 0 {
+            // A crash before this note is no loss: whose rows went is not noted as empty yet.
+            self.db.write(note_words).await?;
+        }
         Ok(rows)
     }
 

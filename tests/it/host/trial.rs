@@ -125,6 +125,7 @@ async fn a_new_plugin_in_shadow_tells_what_it_would_have_done_and_reaches_nothin
     let status = world.status_of_example().await;
     assert_eq!((status.state(), status.figures.map(|figures| figures.calls)), (PluginState::Shadow, Some(5)));
     world.store.delete_tenant(&world.tenant).await.expect("gone");
+    world.store.empty_deleted().await.expect("emptied");
     let left = world.store.plugin_differences(&world.tenant, "example", None, None, 10).await.expect("reads");
     assert!(left.is_empty(), "what people wrote goes with their tenant");
 }

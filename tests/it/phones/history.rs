@@ -235,15 +235,13 @@ async fn a_file_of_history_whose_download_fails_is_asked_for_on_the_next_connect
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_file_of_history_is_fetched_messages_are_received_also_among_what_waited() {
+async fn while_a_file_of_history_is_fetched_messages_are_received() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
     let phones = Phones::of(&simulator);
     let gateway = Gateway::start(folder.path(), &simulator);
     let contact = text(&gateway.info["contactPhone"]);
     phones.post("/accounts", json!({ "phone": PHONE, "name": "Old" })).await;
     phones.post(&format!("/accounts/{PHONE}/history"), json!({ "chats": 2, "messages": 5 })).await;
-    // All that comes counts as having waited, and is decrypted one by one.
-    phones.post("/faults", json!({ "phone": PHONE, "action": "stall_offline", "count": 1 })).await;
     hold_a_download(&phones).await;
     let device = gateway.link(PHONE).await;
     all_faults_met(&phones).await;

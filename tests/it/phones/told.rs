@@ -155,31 +155,6 @@ async fn what_another_device_set_and_could_not_be_written_is_there_after_a_resta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_or_a_stop_among_many_changes_of_another_device_loses_none() {
-    const LABELS: usize = 30;
-    for end in [End::Kill, End::Stop] {
-        let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-        let phones = Phones::of(&simulator);
-        let gateway = Gateway::start(folder.path(), &simulator);
-        let settings = format!("/accounts/{}/settings", text(&gateway.info["devicePhone"]));
-
-        for number in 0..LABELS {
-            let label =
-                json!({ "label": { "id": format!("1{number:02}"), "name": format!("{number:02}"), "color": 1 } });
-            phones.post(&settings, label).await;
-        }
-        labels(&gateway, 1).await;
-        end.of(gateway);
-
-        let gateway = Gateway::start(folder.path(), &simulator);
-        let mut here = labels(&gateway, LABELS).await;
-        here.sort();
-        assert_eq!(here, (0..LABELS).map(|number| format!("{number:02}")).collect::<Vec<_>>());
-        all_taken_in(folder.path()).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_in_a_group_is_not_acknowledged_before_it_is_written() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
     let phones = Phones::of(&simulator);
