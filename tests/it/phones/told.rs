@@ -62,29 +62,6 @@ async fn posts(gateway: &Gateway, newsletter: &str, count: usize) -> Vec<String>
     .await
 }
 
-/// The labels of the gateway's device by name, once there are so many.
-async fn labels(gateway: &Gateway, count: usize) -> Vec<String> {
-    until("the labels", async || {
-        let listed = gateway.get(&gateway.device("/labels")).await;
-        let labels = listed["data"]["labels"].as_array()?.iter().map(|label| text(&label["name"]));
-        let labels: Vec<String> = labels.collect();
-        (labels.len() >= count).then_some(labels)
-    })
-    .await
-}
-
-/// Every collection of the app state is noted as taken in.
-async fn all_taken_in(folder: &Path) {
-    const VERSIONS: u8 = 8;
-    let database = Connection::open(folder.join("rijan.db")).unwrap();
-    until("the app state to be taken in", async || {
-        let missing = "SELECT count(*) FROM device_sessions WHERE kind = ?1 AND number > 0";
-        let missing: u32 = database.query_row(missing, [VERSIONS], |row| row.get(0)).unwrap();
-        (missing == 0).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_in_a_newsletter_is_not_acknowledged_before_it_is_written() {
     let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
@@ -122,36 +99,6 @@ async fn a_kill_or_a_stop_among_many_posts_loses_none_and_tells_each_once() {
         told.sort();
         assert_eq!(told, (0..POSTS).map(|number| format!("{number:02}")).collect::<Vec<_>>());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_device_set_and_could_not_be_written_is_there_after_a_restart_and_is_told() {
-    let (folder, simulator) = (tempfile::tempdir().unwrap(), simulator().await);
-    let phones = Phones::of(&simulator);
-    let gateway = Gateway::start(folder.path(), &simulator);
-    let (device, contact) = (text(&gateway.info["deviceId"]), text(&gateway.info["contactPhone"]));
-    let settings = format!("/accounts/{}/settings", text(&gateway.info["devicePhone"]));
-    // So many that the whole collection comes in a file.
-    for number in 0..12 {
-        let label = json!({ "label": { "id": format!("1{number:02}"), "name": "Old", "color": 1 } });
-        phones.post(&settings, label).await;
-    }
-    labels(&gateway, 12).await;
-    all_taken_in(folder.path()).await;
-    let database = refuse(folder.path(), "chat_labels", "true");
-
-    phones.post(&settings, json!({ "label": { "id": "7", "name": "VIP", "color": 5 } })).await;
-    phones.post(&settings, json!({ "label_chat": { "id": "7", "phone": contact, "on": true } })).await;
-    ended_for_it(&gateway).await;
-    gateway.kill();
-    database.execute_batch("DROP TRIGGER refuse").unwrap();
-
-    let gateway = Gateway::start(folder.path(), &simulator);
-    let told = events(&gateway, &device, "chat.updated", |data| data["changes"]["label"] == "7").await;
-    let told: Vec<_> = told.iter().filter(|data| data["changes"]["label"] == "7").collect();
-    assert_eq!((told.len(), &told[0]["changes"]["labels"][0]["name"]), (1, &json!("VIP")), "{told:?}");
-    assert_eq!(labels(&gateway, 13).await.len(), 13);
-    all_taken_in(folder.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
