@@ -61,7 +61,9 @@ pub(in crate::api) async fn list(
 }
 
 fn server_id(text: &str) -> Result<u64, &'static str> {
-    text.parse().ok().filter(|id| *id > 0).ok_or("must be the serverId of a post, a whole number from 1")
+    // What clients with signed numbers can say, and the API document does.
+    let id = text.parse().ok().filter(|id| (1..=i64::MAX.unsigned_abs()).contains(id));
+    id.ok_or("must be the serverId of a post, a whole number from 1")
 }
 
 #[derive(ToSchema)]
